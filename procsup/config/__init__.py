@@ -1,0 +1,1 @@
+"""Config reads: text in, frozen values out, every error at once."""

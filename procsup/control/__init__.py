@@ -1,0 +1,1 @@
+"""Control lets other terminals ask: JSON-RPC over a private Unix socket."""

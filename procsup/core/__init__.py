@@ -1,0 +1,1 @@
+"""The core decides: pure, synchronous, no clock and no I/O; facts in, orders out."""

@@ -1,0 +1,319 @@
+"""All instances together: requests change wishes, facts reach their instance, and what follows comes back as orders.
+
+`Supervisor.handle(event, now)` and `Supervisor.deadline` are all there is to it; nothing else moves state. Whoever
+carries the orders out reports back with facts, and with `DeadlineReached` when the deadline has come.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import assert_never
+
+from procsup.core import events
+from procsup.core.actions import (
+    Action,
+    KeepFormation,
+    Quit,
+    RollingHalted,
+    ScaledTo,
+    ShutdownBegun,
+    StillWaiting,
+    Tell,
+)
+from procsup.core.agenda import Agenda, Dice
+from procsup.core.lifecycle import begin_stop, observe, settle, spawn
+from procsup.core.model import (
+    Clearing,
+    Exit,
+    Exited,
+    Failed,
+    Instance,
+    InstanceName,
+    Queued,
+    RequestRefused,
+    RestartPolicy,
+    Running,
+    Starting,
+    Stopping,
+    UnexpectedEvent,
+    Wish,
+    stop_plan,
+)
+from procsup.core.rolling import RollingRestart
+from procsup.core.roster import Roster
+
+# So many spawn orders are outstanding at once: between them a stop or a command gets its turn.
+SPAWNS_AT_ONCE = 16
+FIRST_REMINDER = 2.0
+REMINDER_EVERY = 5.0
+
+
+class Supervisor:
+    """Decides for a formation. `seed` makes the jitter of two supervisors differ and of one repeat."""
+
+    def __init__(
+        self, *, base_port: int = 5000, max_instances: int = 10_000, seed: int = 0, keep_going: bool = False
+    ) -> None:
+        self._keep_going = keep_going
+        self._roster = Roster(base_port, max_instances)
+        self._kept: dict[str, int] = {}
+        self._dice = Dice(seed)
+        self._agenda = Agenda()
+        self._queue: deque[Instance] = deque()
+        self._starting: set[InstanceName] = set()
+        self._alive: set[InstanceName] = set()
+        self._given_up: dict[InstanceName, Exit] = {}
+        self._rolling: RollingRestart | None = None
+        self._exit_code: int | None = None  # of the shutdown under way
+        self._reminder: float | None = None
+        self._quit = False
+
+    # What is
+
+    @property
+    def deadline(self) -> float | None:
+        """The moment at which `DeadlineReached` is due, if nothing happens before."""
+        moments = (
+            self._agenda.next(self._roster.by_name),
+            self._reminder,
+            self._rolling.deadline if self._rolling is not None else None,
+        )
+        return min((moment for moment in moments if moment is not None), default=None)
+
+    @property
+    def formation(self) -> dict[str, int]:
+        return self._roster.counts
+
+    @property
+    def shutting_down(self) -> bool:
+        return self._exit_code is not None
+
+    @property
+    def rolling(self) -> bool:
+        return self._rolling is not None
+
+    @property
+    def type_ports(self) -> dict[str, int]:
+        """The port of instance 1 of each type."""
+        return self._roster.type_ports
+
+    def instance(self, name: InstanceName) -> Instance | None:
+        return self._roster.by_name.get(name)
+
+    def instances(self) -> list[Instance]:
+        """In the order of the Procfile; what is left of removed types comes last."""
+        return self._roster.in_order()
+
+    def resolve(self, names: Iterable[str]) -> list[Instance]:
+        """The instances that `names` (of types, or of instances) mean. Raises UnknownName."""
+        return self._roster.resolve(names)
+
+    # What happens
+
+    def handle(self, event: events.Event, now: float) -> list[Action]:
+        """Take one event in; the orders that follow from it, in the order in which to carry them out.
+
+        Raises RequestRefused (UnknownName) for a request that makes no sense, and UnexpectedEvent for a fact that
+        cannot be; neither changes anything.
+        """
+        match event:
+            case events.Spawned() | events.SpawnFailed() | events.LeaderExited() | events.TreeVanished():
+                orders = self._take_fact(event, now)
+            case events.DeadlineReached():
+                orders = self._reach_deadline(now)
+            case events.ProjectRead():
+                orders = self._read_project(event, now)
+            case events.ScaleRequested(changes):
+                orders = self._scale(changes, now)
+            case events.StartRequested(names):
+                orders = self._start(names, now)
+            case events.StopRequested(names):
+                orders = self._stop(names, now)
+            case events.RestartRequested(names, rolling):
+                orders = self._restart(names, rolling, now)
+            case events.ShutdownRequested(exit_code, force):
+                orders = self._shut_down(exit_code, force, None, now)
+            case _:
+                assert_never(event)
+        orders += self._roll_on(now)
+        orders += self._take_turns()
+        orders += self._perhaps_quit()
+        return orders
+
+    def _take_fact(self, fact: events.Fact, now: float) -> list[Action]:
+        instance = self._roster.by_name.get(fact.name)
+        if instance is None:
+            raise UnexpectedEvent(f"{fact}, and there is no such instance")
+        return observe(instance, fact, now) + self._settle(instance, now)
+
+    def _reach_deadline(self, now: float) -> list[Action]:
+        orders: list[Action] = []
+        for instance in self._agenda.due(self._roster.by_name, now):
+            orders += observe(instance, events.DeadlineReached(), now) + self._settle(instance, now)
+        return orders + self._remind(now)
+
+    def _settle(self, instance: Instance, now: float) -> list[Action]:
+        """Order what is missing for one instance, and keep the books on all of them right."""
+        orders = settle(instance, now, self._dice.throw())
+        name, state = instance.name, instance.state
+        if isinstance(state, Queued):
+            self._queue.append(instance)
+        if not isinstance(state, Starting):
+            self._starting.discard(name)
+        if instance.alive and not instance.unkillable:
+            self._alive.add(name)
+        else:
+            self._alive.discard(name)
+        self._agenda.note(instance)
+        if instance.wish is Wish.GONE and not instance.alive:
+            self._roster.drop(instance)
+        if not isinstance(state, (Exited, Failed)):
+            self._given_up.pop(name, None)
+        elif name not in self._given_up:
+            self._given_up[name] = state.exit
+            fails_all = instance.type.restart.policy is RestartPolicy.NEVER and not self._keep_going
+            if fails_all and state.exit.failed and not self.shutting_down:
+                orders += self._shut_down(state.exit.code, False, name, now)
+        return orders
+
+    def _settle_all(self, instances: Iterable[Instance], now: float) -> list[Action]:
+        return [order for instance in instances for order in self._settle(instance, now)]
+
+    def _take_turns(self) -> list[Action]:
+        orders: list[Action] = []
+        while self._queue and len(self._starting) < SPAWNS_AT_ONCE:
+            instance = self._queue.popleft()
+            if isinstance(instance.state, Queued):
+                orders += spawn(instance)
+                self._starting.add(instance.name)
+                self._alive.add(instance.name)
+        return orders
+
+    def _perhaps_quit(self) -> list[Action]:
+        everyone = self._roster.by_name
+        if not self.shutting_down and everyone and len(self._given_up) == len(everyone):
+            self._exit_code = next((exit_.code for exit_ in self._given_up.values() if exit_.failed), 0)
+        if self._quit or self._exit_code is None or self._alive:
+            return []
+        self._quit = True
+        return [Quit(1 if any(each.unkillable for each in everyone.values()) else self._exit_code)]
+
+    # Requests
+
+    def _read_project(self, project: events.ProjectRead, now: float) -> list[Action]:
+        self._refuse_in_shutdown()
+        types = {each.name: each for each in project.types}
+        counts = self._roster.counts
+        wanted = {name: project.kept.get(name, project.counts.get(name, 1)) for name in types}
+        wanted |= {name: counts[name] for name in types if name in counts}
+        self._roster.refuse_unless_possible(wanted)
+        self._kept = dict(project.kept)
+        self._roster.read_types(types)
+        self._roster.resize(dict.fromkeys(counts, 0) | wanted)
+        return self._settle_all(self.instances(), now)
+
+    def _scale(self, changes: tuple[events.ScaleChange, ...], now: float) -> list[Action]:
+        self._refuse_in_shutdown()
+        before, after = self.formation, self._roster.scaled(changes)
+        asked = {name for change in changes for name in (after if change.type == "all" else (change.type,))}
+        self._kept |= {name: after[name] for name in asked}
+        orders: list[Action] = [
+            Tell(ScaledTo(name, before[name], after[name])) for name in after if after[name] != before[name]
+        ]
+        orders += self._settle_all(self._roster.resize(after), now)
+        return [*orders, KeepFormation(dict(self._kept))]
+
+    def _start(self, names: tuple[str, ...], now: float) -> list[Action]:
+        orders = self._give_one_each(names, now)
+        for instance in self.resolve(names):
+            if not isinstance(instance.state, (Starting, Running, Stopping)):
+                instance.edition += 1  # whatever it waits for, a person has come first
+            instance.wish = Wish.UP
+            orders += self._settle(instance, now)
+        return orders
+
+    def _stop(self, names: tuple[str, ...], now: float) -> list[Action]:
+        chosen = self.resolve(names)
+        for instance in chosen:
+            instance.wish = Wish.DOWN
+        return self._settle_all(chosen, now)
+
+    def _restart(self, names: tuple[str, ...], rolling: bool, now: float) -> list[Action]:
+        orders = self._give_one_each(names, now)
+        chosen = self.resolve(names or tuple(self._roster.types))
+        if rolling:
+            self._rolling = self._rolling or RollingRestart()
+            self._rolling.add(each.name for each in chosen)
+            return orders
+        return orders + [order for instance in chosen for order in self._renew(instance, now)]
+
+    def _renew(self, instance: Instance, now: float) -> list[Action]:
+        instance.edition += 1
+        instance.wish = Wish.UP
+        return self._settle(instance, now)
+
+    def _give_one_each(self, names: tuple[str, ...], now: float) -> list[Action]:
+        """A type without instances that is asked for by its name gets one."""
+        self._refuse_in_shutdown()
+        self.resolve(names)
+        counts = self.formation | {name: 1 for name in names if self.formation.get(name) == 0}
+        self._roster.refuse_unless_possible(counts)
+        return self._settle_all(self._roster.resize(counts), now)
+
+    def _shut_down(self, exit_code: int, force: bool, because: InstanceName | None, now: float) -> list[Action]:
+        orders: list[Action] = []
+        if self._exit_code is None:
+            self._exit_code = exit_code
+            self._reminder = now + FIRST_REMINDER
+            self._rolling = None
+            orders.append(Tell(ShutdownBegun(len(self._alive), because)))
+        for instance in self.instances():
+            if force:
+                instance.type = replace(instance.type, stop=stop_plan())
+                if isinstance(instance.state, (Stopping, Clearing)):
+                    orders += begin_stop(instance, instance.type.stop, now)
+            if instance.wish is Wish.UP:
+                instance.wish = Wish.DOWN
+            orders += self._settle(instance, now)
+        return orders
+
+    def _refuse_in_shutdown(self) -> None:
+        if self.shutting_down:
+            raise RequestRefused("the supervisor is shutting down; start it again when it is gone")
+
+    # What time brings
+
+    def _roll_on(self, now: float) -> list[Action]:
+        rolling = self._rolling
+        if rolling is None:
+            return []
+        failed = rolling.failed_at()
+        if failed is not None:
+            self._rolling = None
+            return [Tell(RollingHalted(failed.name, rolling.untouched))]
+        orders: list[Action] = []
+        while (name := rolling.next_turn(now)) is not None:
+            instance = self.instance(name)
+            if instance is not None and instance.wish is Wish.UP:
+                rolling.now_restarting(instance)
+                orders += self._renew(instance, now)
+        if rolling.over:
+            self._rolling = None
+        return orders
+
+    def _remind(self, now: float) -> list[Action]:
+        """While a shutdown waits: who holds it up, and until when."""
+        if self._reminder is None or now < self._reminder:
+            return []
+        self._reminder = now + REMINDER_EVERY
+        waiting = [
+            (instance.kill_at - now, name, instance.pid)
+            for name in self._alive
+            if (instance := self._roster.by_name[name]).kill_at is not None and instance.pid is not None
+        ]
+        if not waiting:
+            return []
+        kill_in, name, pid = min(waiting)
+        return [Tell(StillWaiting(name, pid, kill_in, len(waiting) - 1))]

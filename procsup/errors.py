@@ -1,0 +1,61 @@
+"""Every error a person can meet: what is wrong, where, and what to do, with the exit code it ends in.
+
+The exit codes are the contract's: 1 a command failed, 2 usage or invalid files, 3 already running or not running.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+
+class ProcsupError(Exception):
+    """A command failed for a reason that its message tells; shown without a traceback."""
+
+    exit_code = 1
+
+
+class UsageError(ProcsupError):
+    """A name, count or option that makes no sense here."""
+
+    exit_code = 2
+
+
+class Problem(NamedTuple):
+    """One thing wrong in a file; line and column count from 1."""
+
+    file: str
+    line: int
+    column: int
+    message: str
+
+    def describe(self, severity: str = "error") -> str:
+        return f"{self.file}:{self.line}:{self.column}: {severity}: {self.message}"
+
+
+class ConfigError(ProcsupError):
+    """Files that cannot be used; carries every problem found in them, in reading order."""
+
+    exit_code = 2
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(problem.describe() for problem in self.problems))
+
+
+class AlreadyRunning(ProcsupError):
+    exit_code = 3
+
+
+class NotRunning(ProcsupError):
+    exit_code = 3
+
+
+def unknown_name(name: str, known: Iterable[str], where: str) -> UsageError:
+    """The error for a process type or instance nobody knows, with the nearest known name."""
+    from difflib import get_close_matches  # only ever needed on the way out
+
+    names = list(known)
+    near = get_close_matches(name, names, n=1, cutoff=0.5)
+    advice = f'did you mean "{near[0]}"?' if near else f"there {'is' if len(names) == 1 else 'are'}: {', '.join(names)}"
+    return UsageError(f'no process type or instance "{name}" in {where}; {advice}')

@@ -1,0 +1,1 @@
+"""Output carries what the children say from their pipes to where people read it."""

@@ -1,0 +1,1 @@
+"""The runtime acts: the only folder that spawns, signals and waits."""
