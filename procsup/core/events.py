@@ -62,7 +62,8 @@ class ScaleChange(NamedTuple):
 class ProjectRead:
     """The project as it is now: at the start, and at each reload.
 
-    `counts` says how many of each type there should be if nobody has scaled it; `kept` is what was scaled earlier.
+    `counts` says how many there should be of each type that is new; `kept` is what people have scaled so far, to be
+    handed on with what they scale next.
     """
 
     types: tuple[ProcessType, ...]

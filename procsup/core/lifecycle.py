@@ -107,12 +107,12 @@ def settle(instance: Instance, now: float, jitter: float) -> list[Action]:
         case Queued() | BackingOff() | Exited() | Failed() if instance.wish is not Wish.UP:
             instance.state = Stopped()
         case Stopped() if instance.wish is Wish.UP:
-            instance.streak = 0
+            instance.forgive()
             instance.state = Queued()
         case BackingOff(edition=edition) | Exited(edition=edition) | Failed(edition=edition) if (
             edition != instance.edition
         ):
-            instance.streak = 0
+            instance.forgive()
             instance.state = Queued()
         case _:
             pass
@@ -164,7 +164,7 @@ def _after_the_end(instance: Instance, ended: Ended, now: float, jitter: float) 
         instance.state = Stopped()
         return [Tell(StopDone(name, exit_, None))]
     if ended.edition != instance.edition:  # a fresh copy was asked for meanwhile
-        instance.streak = 0
+        instance.forgive()
         instance.state = Queued()
         return [Tell(EndedUnasked(name, exit_, ended.uptime, 0.0))]
     if rule.policy is RestartPolicy.NEVER or (rule.policy is RestartPolicy.ON_FAILURE and not exit_.failed):

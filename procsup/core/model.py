@@ -221,6 +221,11 @@ class Instance:
     restarted_at: tuple[float, ...] = field(default=())
     last_exit: Exit | None = None
 
+    def forgive(self) -> None:
+        """A person has stepped in: how it failed before does not count against its next copy."""
+        self.streak = 0
+        self.restarted_at = ()
+
     @property
     def alive(self) -> bool:
         """Something of it may be running."""

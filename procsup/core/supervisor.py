@@ -206,8 +206,7 @@ class Supervisor:
         self._refuse_in_shutdown()
         types = {each.name: each for each in project.types}
         counts = self._roster.counts
-        wanted = {name: project.kept.get(name, project.counts.get(name, 1)) for name in types}
-        wanted |= {name: counts[name] for name in types if name in counts}
+        wanted = {name: counts.get(name, project.counts.get(name, 1)) for name in types}
         self._roster.refuse_unless_possible(wanted)
         self._kept = dict(project.kept)
         self._roster.read_types(types)
@@ -272,7 +271,7 @@ class Supervisor:
         for instance in self.instances():
             if force:
                 instance.type = replace(instance.type, stop=stop_plan())
-                if isinstance(instance.state, (Stopping, Clearing)):
+                if isinstance(instance.state, (Stopping, Clearing)) and instance.state.steps:  # once is enough
                     orders += begin_stop(instance, instance.type.stop, now)
             if instance.wish is Wish.UP:
                 instance.wish = Wish.DOWN

@@ -1,0 +1,5 @@
+"""`python -m procsup` is the same as `procsup`."""
+
+from procsup.cli.main import main
+
+main()

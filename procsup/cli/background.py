@@ -1,0 +1,78 @@
+"""The two ends of `start --detach`: the supervisor in the background, and the command that waits until it is up."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+import click
+
+from procsup.cli.options import environment
+from procsup.config.project import Project
+from procsup.control.address import make_private, project_folder
+from procsup.errors import ProcsupError
+from procsup.runtime.run import RunOptions, run
+
+
+def log_path(root: str) -> str:
+    folder = project_folder(environment(), os.geteuid(), root)
+    make_private(folder)
+    return os.path.join(folder, "output.log")
+
+
+def become_background(
+    report: int, log: str, project: Project, read: Callable[[], Project], options: RunOptions
+) -> NoReturn:
+    """In the child: a session of its own, no terminal, and the log as its output."""
+    os.setsid()
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 0)
+    code = 1
+    said = False
+
+    def say(**words: object) -> None:
+        nonlocal said
+        if not said:
+            said = True
+            os.write(report, json.dumps(words).encode() + b"\n")
+            os.close(report)
+
+    def up(failed: list[str]) -> None:
+        os.dup2(1, 2)  # from now on nobody sees what goes to the terminal
+        say(failed=failed)
+
+    try:
+        style = dataclasses.replace(options.style, color=False, terminal=False)
+        code = run(project, read, dataclasses.replace(options, style=style, log=log), environment(), up)
+        say(ended=code)
+    except ProcsupError as error:
+        code = error.exit_code
+        say(error=str(error), exit_code=code)
+    except BaseException as error:
+        say(error=f"this is a bug in procsup: {type(error).__name__}: {error}", exit_code=1)
+    os._exit(code)
+
+
+def await_supervisor(pid: int, report: int, log: str) -> int:
+    """In the command: wait for the word of the child, and pass it on."""
+    with open(report, "rb") as file:
+        line = file.readline()
+    if not line:
+        raise ProcsupError(f"the supervisor ended before it was up; what it said is in {log}")
+    words = json.loads(line)
+    if "error" in words:
+        print(f"procsup: {words['error']}", file=sys.stderr)
+        return int(words["exit_code"])
+    if "ended" in words:
+        click.echo(f"all has ended; the output is in {log}")
+        return int(words["ended"])
+    click.echo(f"procsup runs in the background, pid {pid}; its output is in {log}")
+    if words["failed"]:
+        raise ProcsupError(
+            f"not up: {', '.join(words['failed'])}; it keeps trying: procsup status says why, procsup shutdown ends it"
+        )
+    return 0

@@ -1,0 +1,70 @@
+"""`procsup stop`, `restart` and `shutdown`: short orders to a running supervisor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from procsup.cli.options import Common, project_options, running_names
+from procsup.errors import ProcsupError
+
+
+@click.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=running_names)
+@project_options(app=True)
+def stop(common: Common, names: tuple[str, ...]) -> None:
+    """Stop process types or single instances, and keep them stopped.
+
+    Returns when nothing of them is left. The formation stays as it is: `procsup start NAME` brings them back.
+
+    \b
+    Examples:
+      procsup stop worker
+      procsup stop worker.2
+    """
+    with common.connect() as client:
+        report(client.call("stop", names=list(names)), "stopped")
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=running_names)
+@click.option("--rolling", is_flag=True, help="One at a time, each only when the one before stays up.")
+@project_options(app=True)
+def restart(common: Common, names: tuple[str, ...], rolling: bool) -> None:
+    """Replace process types or instances (all, if none are named) by fresh copies.
+
+    \b
+    Examples:
+      procsup restart
+      procsup restart web --rolling
+    """
+    with common.connect() as client:
+        report(client.call("restart", names=list(names), rolling=rolling), "restarted")
+
+
+@click.command()
+@project_options(app=True)
+def shutdown(common: Common) -> None:
+    """Stop everything and end the supervisor; returns when it is gone.
+
+    \b
+    Example:
+      procsup shutdown
+    """
+    with common.connect() as client:
+        client.call("shutdown")
+        client.wait_until_gone()
+
+
+def report(answer: Any, done: str) -> None:
+    """Say which instances it was done to. Raises ProcsupError if it did not come true for some."""
+    failed = answer.get("failed", [])
+    not_done = {each["name"] for each in failed}
+    names = [name for name in answer[done] if name not in not_done]
+    if names:
+        click.echo(f"{done} {', '.join(names)}")
+    elif not failed:
+        click.echo("nothing to do: no instance of that name is in the formation (procsup scale)")
+    if failed:
+        raise ProcsupError("\n".join(f"{each['name']} is {each['state']}: {each['why']}" for each in failed))

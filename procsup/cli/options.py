@@ -1,0 +1,136 @@
+"""The options that several commands share, before or after the command, and what they come to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from functools import update_wrapper
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+if TYPE_CHECKING:
+    from procsup.config.project import Project, ProjectOptions
+    from procsup.control.client import Client
+
+Command = Callable[..., Any]
+
+
+class CommaList(click.ParamType[tuple[str, ...]]):
+    """Items between commas, repeatable; in an environment variable as well."""
+
+    name = "list"
+    envvar_list_splitter = ","
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        if isinstance(value, tuple):
+            return value
+        return tuple(item.strip() for item in str(value).split(",") if item.strip())
+
+
+def flat(lists: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
+    return tuple(item for items in lists for item in items)
+
+
+class Common(NamedTuple):
+    """Which project is meant: what stands before the command counts where nothing stands behind it."""
+
+    procfile: str | None = None
+    root: str | None = None
+    env_name: str | None = None
+    env: tuple[tuple[str, ...], ...] = ()
+    env_override: bool = False
+    app: str | None = None
+
+    def project_options(self, port: int | None = None) -> ProjectOptions:
+        from procsup.config.project import ProjectOptions
+
+        return ProjectOptions(self.procfile, self.root, self.env_name, flat(self.env), self.env_override, port)
+
+    def read_project(self, port: int | None = None) -> Project:
+        """Read the files once. Raises ConfigError."""
+        return self.project_reader(port)()
+
+    def project_reader(self, port: int | None = None) -> Callable[[], Project]:
+        """Reads the files as often as it is called, from the folder where procsup was started; standard input once."""
+        from procsup.config.project import load_project
+
+        options, cwd, environ = self.project_options(port), os.getcwd(), environment()
+        seen: list[bytes] = []
+
+        def standard_input() -> bytes:
+            if not seen:
+                with open(0, "rb", closefd=False) as file:
+                    seen.append(file.read())
+            return seen[0]
+
+        return lambda: load_project(options, environ, cwd, standard_input)
+
+    def connect(self) -> Client:
+        """To the supervisor that is meant. Raises NotRunning."""
+        from procsup.config.location import find_root
+        from procsup.control.client import find_supervisor
+
+        cwd = os.getcwd()
+        named = self.root is not None or self.procfile is not None
+        root = find_root(self.procfile, self.root, cwd) if named else None
+        return find_supervisor(environment(), os.geteuid(), cwd, root, self.app)
+
+
+def environment() -> dict[str, str]:
+    """The environment that procsup was started with; nobody else reads it."""
+    return dict(os.environ)
+
+
+_FILES = (
+    ("-f", "--procfile", {"metavar": "FILE", "help": "The Procfile, - for standard input."}),
+    ("-d", "--root", {"metavar": "DIR", "help": "The app's folder, where every process starts."}),
+    ("-E", "--env-name", {"metavar": "NAME", "help": "Environment: Procfile_NAME, .env.NAME (also PROCSUP_ENV)."}),
+    (
+        "-e",
+        "--env",
+        {"metavar": "FILE", "type": CommaList(), "multiple": True, "help": "A .env file; repeatable, or a,b."},
+    ),
+    ("--env-override", {"is_flag": True, "help": "Let .env files win over the inherited environment."}),
+)
+_APP = ("--app", {"metavar": "NAME", "help": "The supervisor of the app of this name, wherever we are."})
+
+
+def project_options(*, app: bool = False, for_group: bool = False) -> Callable[[Command], Command]:
+    """Add the common options. A command gets them as its first argument, a `Common`; the group as they are."""
+
+    def decorate(function: Command) -> Command:
+        wrapped = function if for_group else _with_common(function)
+        chosen: list[Any] = [*_FILES]
+        if app or for_group:
+            chosen.append(_APP)
+        for *names, settings in reversed(chosen):
+            # PROCSUP_ENV is the environment's name, not the group's --env.
+            from_variable = not (for_group and "--env" in names)
+            wrapped = click.option(*names, **settings, allow_from_autoenv=from_variable)(wrapped)
+        return wrapped
+
+    return decorate
+
+
+def _with_common(function: Command) -> Command:
+    @click.pass_context
+    def command(ctx: click.Context, /, **params: Any) -> Any:
+        before: Common = ctx.obj if isinstance(ctx.obj, Common) else Common()
+        here = {key: params.pop(key) for key in Common._fields if key in params}
+        return function(before._replace(**{key: value for key, value in here.items() if value}), **params)
+
+    return update_wrapper(command, function)
+
+
+def remember_common(ctx: click.Context, common: Mapping[str, Any]) -> None:
+    ctx.obj = Common(**{key: value for key, value in common.items() if value})
+
+
+def running_names(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """For the shell's completion: the types of this folder's Procfile."""
+    try:
+        project = Common(procfile=ctx.params.get("procfile"), root=ctx.params.get("root")).read_project()
+    except Exception:
+        return []  # a completion never complains
+    return [each.name for each in project.types if each.name.startswith(incomplete)]

@@ -1,0 +1,31 @@
+"""`procsup reload`: apply what changed in the files, and nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from procsup.cli.options import Common, project_options
+
+
+@click.command()
+@click.option("--plan", is_flag=True, help="Only say what would be done.")
+@project_options(app=True)
+def reload(common: Common, plan: bool) -> None:
+    """Read the Procfile and the .env files again; restart what changed, start what is new, stop what is gone.
+
+    A file with mistakes in it changes nothing (exit code 2).
+
+    \b
+    Examples:
+      procsup reload --plan
+      procsup reload
+    """
+    with common.connect() as client:
+        answer: Any = client.call("reload", plan=plan)
+    marks = {"keep": " ", "restart": "~", "start": "+", "stop": "-"}
+    for step in answer["plan"]:
+        click.echo(f"{marks[step['action']]} {step['action']:<8} {step['instance']}  ({step['why']})")
+    if plan:
+        click.echo("nothing was changed; procsup reload does it")

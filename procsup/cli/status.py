@@ -1,0 +1,143 @@
+"""`procsup status` (or `ps`): what runs, and why something does not."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from procsup.cli.options import Common, project_options
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from procsup.control.client import Client
+
+_COLORS = {
+    "running": "green",
+    "starting": "cyan",
+    "stopping": "yellow",
+    "backoff": "red",
+    "failed": "bold red",
+    "exited": "dim",
+    "stopped": "dim",
+}
+_REFRESH = 1.0
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object, for programs.")
+@click.option("--watch", is_flag=True, help="Show it again every second, until Ctrl-C.")
+@project_options(app=True)
+def status(common: Common, as_json: bool, watch: bool) -> None:
+    """Show each instance: state, pid, uptime, restarts, CPU, memory, port, and why it is not simply running.
+
+    \b
+    Examples:
+      procsup status
+      procsup status --watch
+      procsup status --json | jq '.instances[] | select(.state != "running")'
+    """
+    with common.connect() as client:
+        if not watch:
+            _show(client.call("status"), as_json)
+            return
+        try:
+            _watch(client, as_json)
+        except KeyboardInterrupt:
+            return
+
+
+ps = status
+
+
+def _show(answer: Any, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(answer))
+        return
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=1000)  # nothing is cut off for a program or a file
+    for line in _heading(answer):
+        console.print(line, markup=False)
+    console.print(_table(answer))
+
+
+def _watch(client: Client, as_json: bool) -> None:
+    if as_json or not sys.stdout.isatty():
+        while True:
+            _show(client.call("status"), as_json)
+            sys.stdout.flush()
+            time.sleep(_REFRESH)
+    from rich.console import Group
+    from rich.live import Live
+    from rich.text import Text
+
+    with Live(screen=False, auto_refresh=False) as live:
+        while True:
+            answer: Any = client.call("status")
+            live.update(Group(*(Text(line) for line in _heading(answer)), _table(answer)), refresh=True)
+            time.sleep(_REFRESH)
+
+
+def _heading(answer: Any) -> list[str]:
+    lines = [f"{answer['app']} in {answer['root']}, supervisor pid {answer['pid']}"]
+    return [*lines, f"warning: {answer['trouble']}"] if "trouble" in answer else lines
+
+
+def _table(answer: Any) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False)
+    for title in ("NAME", "STATE"):
+        table.add_column(title, no_wrap=True)
+    for title in ("PID", "UPTIME", "RESTARTS", "CPU", "MEMORY", "PORT"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("WHY")
+    for row in answer["instances"]:
+        table.add_row(
+            row["name"],
+            Text(row["state"], style=_COLORS.get(row["state"], "")),
+            _or_dash(row["pid"]),
+            _uptime(row["uptime"]),
+            str(row["restarts"]),
+            "-" if row["cpu"] is None else f"{row['cpu']:.1f} %",
+            _size(row["memory"]),
+            _or_dash(row["port"]),
+            Text(row["why"] or ""),
+        )
+    return table
+
+
+def _or_dash(value: object) -> str:
+    return "-" if value is None else str(value)
+
+
+def _uptime(seconds: float | None) -> str:
+    """`42s`, `3m20s`, `2h05m`, `3d04h`."""
+    if seconds is None:
+        return "-"
+    whole = int(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02}s"
+    if whole < 86400:
+        return f"{whole // 3600}h{whole % 3600 // 60:02}m"
+    return f"{whole // 86400}d{whole % 86400 // 3600:02}h"
+
+
+def _size(count: float | None) -> str:
+    if count is None:
+        return "-"
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} GiB"

@@ -1,0 +1,90 @@
+"""Reads one .env file with python-dotenv's parser, and turns what it would skip into errors with a place.
+
+python-dotenv logs a line that it cannot read and goes on without it; a worker that then starts without its database
+is worse than one that does not start.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping
+
+from dotenv.parser import parse_stream
+from dotenv.variables import parse_variables
+
+from procsup.config.environment import Binding
+from procsup.config.text import decode_lines
+from procsup.errors import ConfigError, Problem
+
+_MARKER = re.compile(r"<{7}|\|{7}|={7}|>{7}")
+_STATEMENT = re.compile(r"(?:export[^\S\r\n]+)?(?P<name>'[^']+'|[^=#\s']+)?[^\S\r\n]*(?P<equals>=)?[^\S\r\n]*")
+_QUOTED = re.compile(r"'(?:\\.|[^'\\])*+'|\"(?:\\.|[^\"\\])*+\"", re.DOTALL)
+
+
+def parse_env_file(data: bytes, shown: str, weaker: Mapping[str, str], stronger: Mapping[str, str]) -> list[Binding]:
+    """The bindings in reading order; ${NAME} is looked up in `stronger`, the file so far, then `weaker`.
+
+    Raises ConfigError with every line that is no assignment, comment or blank.
+    """
+    lines, problems = decode_lines(data, shown)
+    if problems:
+        raise ConfigError(problems)  # python-dotenv would read something else from a mended text
+    bindings: list[Binding] = []
+    so_far: dict[str, str] = {}
+    for parsed in parse_stream(io.StringIO("\n".join(lines))):
+        statement = parsed.original.string.lstrip()
+        skipped = parsed.original.string[: len(parsed.original.string) - len(statement)]
+        line = parsed.original.line + skipped.count("\n")
+        column = len(skipped) - skipped.rfind("\n")
+        if parsed.error:
+            offset, message = _explain(statement)
+            problems.append(_problem(shown, line, column, statement, offset, message))
+        elif parsed.key is not None and (parsed.value is None or "=" in parsed.key):
+            if parsed.value is None and statement.startswith("export"):
+                continue  # `export NAME` on a line of its own, for those who source the file: changes nothing here
+            message = (
+                f'"{_shown(parsed.key)}" has no value; write {_shown(parsed.key)}= for an empty one'
+                if parsed.value is None
+                else f'the name "{_shown(parsed.key)}" has a "=" in it; choose another'
+            )
+            problems.append(Problem(shown, line, column, message))
+        elif parsed.key is not None and parsed.value is not None:
+            known = {**weaker, **so_far, **stronger} if "${" in parsed.value else {}
+            value = "".join(atom.resolve(known) for atom in parse_variables(parsed.value))
+            so_far[parsed.key] = value
+            bindings.append(Binding(parsed.key, value, line))
+    if problems:
+        raise ConfigError(problems)
+    return bindings
+
+
+def _explain(statement: str) -> tuple[int, str]:
+    """Why python-dotenv could not read this, and the offset of the place."""
+    if _MARKER.match(statement):
+        return 0, "a merge conflict marker; finish the merge"
+    parts = _STATEMENT.match(statement)
+    if parts is None or parts["name"] is None:
+        return 0, "no name before the value; write NAME=value"
+    if parts["equals"] is None:
+        return 0, "neither an assignment nor a comment; write NAME=value"
+    value = parts.end()
+    quoted = _QUOTED.match(statement, value)
+    if quoted is None:
+        return value, "the quote is never closed; close it"
+    rest = statement[quoted.end() :]
+    return quoted.end() + len(rest) - len(rest.lstrip(" \t")), "text after the closing quote; quote the whole value"
+
+
+def _problem(shown: str, line: int, column: int, statement: str, offset: int, message: str) -> Problem:
+    """The place of an offset in a statement, which may run over several lines."""
+    before = statement[:offset]
+    newlines = before.count("\n")
+    if newlines:
+        return Problem(shown, line + newlines, offset - before.rfind("\n"), message)
+    return Problem(shown, line, column + offset, message)
+
+
+def _shown(name: str) -> str:
+    name = "".join(char if char.isprintable() else "\ufffd" for char in name)
+    return name if len(name) <= 80 else name[:79] + "…"

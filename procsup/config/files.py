@@ -1,0 +1,72 @@
+"""Reads a whole configuration file and says who else may read or write it.
+
+Both come from one open descriptor, so the answer is about the bytes that were read and not about what the path
+names a moment later.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import NamedTuple
+
+from procsup.errors import ConfigError, Problem
+
+MAX_SIZE = 8 * 1024 * 1024  # no Procfile or .env comes near; /dev/zero and a log file given by mistake do
+
+
+class Content(NamedTuple):
+    """A file's bytes, with the ownership of what they were read from."""
+
+    data: bytes
+    owner: int
+    group: int
+    mode: int
+
+    @property
+    def regular(self) -> bool:
+        return stat.S_ISREG(self.mode)
+
+    @property
+    def readable_by_others(self) -> bool:
+        """Only of regular files: /dev/null and `<(decrypt .env)` have permissions that mean nothing here."""
+        return self.regular and bool(self.mode & stat.S_IROTH)
+
+    @property
+    def writable_by_others(self) -> bool:
+        """Whether anybody but root can change it; matters where root acts on what it says."""
+        if not self.regular:
+            return False
+        by_group = bool(self.mode & stat.S_IWGRP) and self.group != 0
+        return self.owner != 0 or by_group or bool(self.mode & stat.S_IWOTH)
+
+
+def unreadable(shown: str, reason: str, advice: str) -> ConfigError:
+    """A file that cannot be read at all: the position is its beginning."""
+    return ConfigError([Problem(shown, 1, 1, f"{reason}; {advice}")])
+
+
+def read_file(path: str, shown: str, advice: str = "create it, or name another") -> Content | None:
+    """None where there is no such file; ConfigError where there is one that cannot be read.
+
+    `shown` is the name a person knows it by, `advice` what to do where it cannot be read.
+    """
+    if "\0" in path:
+        raise unreadable(shown.replace("\0", "?"), "its name has a NUL byte in it", advice)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise unreadable(shown, f"cannot be read ({error.strerror})", advice) from None
+    try:
+        with os.fdopen(descriptor, "rb") as stream:
+            status = os.fstat(descriptor)
+            data = stream.read(MAX_SIZE + 1)
+    except IsADirectoryError:
+        raise unreadable(shown, "is a folder", advice) from None
+    except OSError as error:
+        raise unreadable(shown, f"cannot be read ({error.strerror})", advice) from None
+    if len(data) > MAX_SIZE:
+        raise unreadable(shown, f"is larger than {MAX_SIZE // 1024 // 1024} MiB", advice)
+    return Content(data, status.st_uid, status.st_gid, status.st_mode)

@@ -1,0 +1,186 @@
+"""The other terminal's end of the control socket: finds the supervisor, asks, waits for the answer.
+
+Every command but `start` goes through here, so it imports only what it cannot do without, and knows nothing of asyncio.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from types import TracebackType
+
+from procsup.control import protocol
+from procsup.control.address import check_private, running, socket_paths
+from procsup.errors import AlreadyRunning, NotRunning, ProcsupError, UsageError
+
+# A supervisor that listens accepts within milliseconds; one that was stopped with Ctrl-Z never does.
+CONNECT_TIMEOUT = 5.0
+_LIST_TIMEOUT = 2.0
+_CHUNK = 64 * 1024
+
+
+class SupervisorGone(ProcsupError):
+    """The connection ended before the answer came."""
+
+
+class Client:
+    """A connection to one supervisor."""
+
+    def __init__(self, connection: socket.socket, path: str) -> None:
+        self._connection = connection
+        self._path = path
+        self._unread = bytearray()
+        self._last_id = 0
+
+    @classmethod
+    def connect(cls, path: str, timeout: float = CONNECT_TIMEOUT) -> Client:
+        """NotRunning if nobody listens there; ProcsupError if somebody does but does not let us in."""
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            check_private(os.path.dirname(path))
+            connection.settimeout(timeout)
+            connection.connect(path)
+        except (FileNotFoundError, ConnectionRefusedError):
+            connection.close()
+            raise NotRunning(f"no supervisor listens at {path}; start it with: procsup start") from None
+        except (TimeoutError, BlockingIOError):
+            connection.close()
+            raise ProcsupError(
+                f"the supervisor at {path} does not answer; if it was suspended, continue it with SIGCONT"
+            ) from None
+        except OSError as error:
+            connection.close()
+            raise ProcsupError(f"cannot reach the supervisor at {path}: {error.strerror or error}") from None
+        except BaseException:
+            connection.close()
+            raise
+        return cls(connection, path)
+
+    def call(self, method: str, /, **params: object) -> object:
+        """The result, however long it takes; its errors as the ProcsupError with the exit code to end in."""
+        return self._ask(method, params, None)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _ask(self, method: str, params: Mapping[str, object], patience: float | None) -> object:
+        self._last_id += 1
+        message = protocol.request(self._last_id, method, params)
+        if len(message) > protocol.MAX_MESSAGE:
+            raise UsageError(f"too much for one command: {len(message)} bytes, {protocol.MAX_MESSAGE} at most")
+        try:
+            self._connection.sendall(message)
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # it may have said why before it closed
+        except TimeoutError:
+            raise ProcsupError(f"the supervisor at {self._path} does not read what it is told") from None
+        self._connection.settimeout(patience)
+        return self._answer()
+
+    def _answer(self) -> object:
+        parts: list[str] = []
+        while True:
+            match self._next_message():
+                case {"method": "part", "params": {"id": self._last_id, "text": str(text)}}:
+                    parts.append(text)
+                case {"error": {"code": int(code), "message": str(text)}, "id": self._last_id | None}:
+                    raise _error(code, text)
+                case {"id": self._last_id, "result": result}:
+                    return protocol.decode("".join(parts).encode()) if parts else result
+                case _:
+                    pass  # no answer to this: a notification we did not ask for
+
+    def _next_message(self) -> object:
+        searched = 0
+        while (end := self._unread.find(b"\n", searched)) < 0:
+            searched = len(self._unread)
+            if searched >= protocol.MAX_MESSAGE:
+                raise ProcsupError(f"what listens at {self._path} is no supervisor: its answer has no end")
+            try:
+                chunk = self._connection.recv(_CHUNK)
+            except TimeoutError:
+                raise ProcsupError(f"the supervisor at {self._path} does not answer") from None
+            except OSError:
+                chunk = b""
+            if not chunk:
+                raise SupervisorGone(f"the supervisor at {self._path} ended before it answered")
+            self._unread += chunk
+        line = bytes(self._unread[:end])
+        del self._unread[: end + 1]
+        try:
+            return protocol.decode(line)
+        except ValueError:
+            raise ProcsupError(f"what listens at {self._path} is no supervisor: its answer is not understood") from None
+
+
+def _error(code: int, text: str) -> ProcsupError:
+    if code in (UsageError.exit_code, protocol.INVALID_PARAMS):
+        return UsageError(text)
+    if code == AlreadyRunning.exit_code:
+        return AlreadyRunning(text)
+    if code == protocol.METHOD_NOT_FOUND:
+        return ProcsupError(f"the supervisor that runs is of another version: {text}")
+    return ProcsupError(text)
+
+
+def find_supervisor(
+    environ: Mapping[str, str], uid: int, cwd: str, root: str | None = None, app: str | None = None
+) -> Client:
+    """By application name; or of that root; or of the project that cwd is in. NotRunning if there is none."""
+    if app is not None:
+        return _find_app(environ, uid, app)
+    folder = os.path.realpath(cwd if root is None else os.path.join(cwd, root))
+    first = folder
+    while True:
+        for path in socket_paths(environ, uid, folder):
+            if os.path.lexists(path):
+                try:
+                    return Client.connect(path)
+                except NotRunning:
+                    continue  # left by one that was killed; the next start clears it away
+        # A project that does not run is not stood in for by one that happens to lie around it.
+        if root is not None or os.path.lexists(os.path.join(folder, "Procfile")):
+            raise _not_running(folder)
+        above = os.path.dirname(folder)
+        if above == folder:
+            raise _not_running(first)
+        folder = above
+
+
+def _not_running(root: str) -> NotRunning:
+    return NotRunning(f"no supervisor is running for {root}; start it with: procsup start")
+
+
+def _find_app(environ: Mapping[str, str], uid: int, app: str) -> Client:
+    found = [info for info in list_running(environ, uid) if info.get("app") == app]
+    if not found:
+        raise NotRunning(f'no supervisor of an application "{app}" is running; see which are with: procsup list')
+    if len(found) > 1:
+        roots = ", ".join(sorted(str(info.get("root")) for info in found))
+        raise UsageError(f'more than one "{app}" is running; say which by its root with -d: {roots}')
+    return Client.connect(str(found[0]["socket"]))
+
+
+def list_running(environ: Mapping[str, str], uid: int) -> list[dict[str, object]]:
+    """What each supervisor of this user says of itself, and its `socket`; of one that keeps silent: why."""
+    return [info for path in running(environ, uid) if (info := _ask_info(path)) is not None]
+
+
+def _ask_info(path: str) -> dict[str, object] | None:
+    try:
+        with Client.connect(path, _LIST_TIMEOUT) as client:
+            info = client._ask("info", {}, _LIST_TIMEOUT)
+    except (NotRunning, SupervisorGone):
+        return None  # dead, and not ours to remove: its successor may just be starting
+    except ProcsupError as error:
+        return {"socket": path, "why": str(error)}
+    return {**info, "socket": path} if isinstance(info, dict) else {"socket": path, "why": "its answer makes no sense"}

@@ -1,0 +1,241 @@
+"""The words of the control socket: JSON-RPC 2.0, one message a line, and the table of what may be asked.
+
+Everything that comes in is hostile until it went through here. Methods are looked up in a table and parameters are
+checked against it: no name from outside ever reaches an attribute. The web page asks through the same table.
+
+An answer too long for one message comes as notifications `part` ({"id", "text"}), whose texts joined are the JSON of
+the result, and then an answer whose own result is null. Streams will be notifications too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple
+
+MAX_MESSAGE = 1024 * 1024  # bytes, the newline included
+MAX_COUNT = 1_000_000  # against nonsense; what is too many instances is for the supervisor to say
+_MAX_NAMES = 20_000
+_LONGEST_NAME = 80  # a type of 63, a dot and a number
+_LONGEST_ID = 256
+_PART = 256 * 1024  # escaping at most doubles it
+_NAME_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.")
+
+# The specification's codes; errors of our own carry the exit code they would end a command with (1, 2 or 3).
+PARSE_ERROR = -32700
+INVALID_REQUEST = -32600
+METHOD_NOT_FOUND = -32601
+INVALID_PARAMS = -32602
+INTERNAL_ERROR = -32603
+
+Id = str | int | None
+
+
+class Refused(Exception):
+    """A message that is not carried out, with the JSON-RPC error to answer."""
+
+    def __init__(self, code: int, message: str, request_id: Id = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.request_id = request_id
+
+
+# --- what parameters may be: each check returns nothing, or raises ValueError with what is wanted ---
+
+
+def boolean(value: object, where: str) -> None:
+    if not isinstance(value, bool):
+        raise ValueError(f"{where} must be true or false")  # noqa: TRY004 - one kind of refusal for all
+
+
+def name(value: object, where: str) -> None:
+    if not (isinstance(value, str) and 0 < len(value) <= _LONGEST_NAME and _NAME_LETTERS.issuperset(value)):
+        raise ValueError(f"{where} must be the name of a process type or instance, as in worker or worker.1")
+
+
+def names(value: object, where: str) -> None:
+    for position, item in enumerate(_list(value, where)):
+        name(item, f"{where}[{position}]")
+
+
+def some_names(value: object, where: str) -> None:
+    names(value, where)
+    if not value:
+        raise ValueError(f"{where} must have at least one name in it")
+
+
+def changes(value: object, where: str) -> None:
+    for position, item in enumerate(_list(value, where)):
+        _change(item, f"{where}[{position}]")
+    if not value:
+        raise ValueError(f"{where} must have at least one change in it")
+
+
+def _change(value: object, where: str) -> None:
+    if not isinstance(value, dict) or value.keys() != {"type", "relative", "count"}:
+        raise ValueError(f"{where} must be an object with type, relative and count")
+    name(value["type"], f"{where}.type")
+    boolean(value["relative"], f"{where}.relative")
+    count, lowest = value["count"], -MAX_COUNT if value["relative"] else 0
+    if type(count) is not int or not lowest <= count <= MAX_COUNT:  # True is an int, too
+        raise ValueError(f"{where}.count must be a whole number from {lowest} to {MAX_COUNT}")
+
+
+def _list(value: object, where: str) -> list[object]:
+    if not isinstance(value, list) or len(value) > _MAX_NAMES:
+        raise ValueError(f"{where} must be a list of at most {_MAX_NAMES}")
+    return value
+
+
+# --- the table ---
+
+
+class Parameter(NamedTuple):
+    check: Callable[[object, str], None]
+    required: bool = True
+    default: object = None
+
+
+class Method(NamedTuple):
+    doc: str
+    parameters: Mapping[str, Parameter]
+
+
+METHODS: Mapping[str, Method] = {
+    "info": Method("Who runs here: app, root, pid and version.", {}),
+    "status": Method(
+        "Every instance, its state and why; usage: false leaves out CPU and memory, which cost a look at each process.",
+        {"usage": Parameter(boolean, required=False, default=True)},
+    ),
+    "formation": Method("How many instances each process type should have.", {}),
+    "scale": Method(
+        "Sets counts or changes them; answers once accepted, or with wait: true once all of it is up or gone.",
+        {"changes": Parameter(changes), "wait": Parameter(boolean, required=False, default=False)},
+    ),
+    "start": Method("Starts what was stopped.", {"names": Parameter(some_names)}),
+    "stop": Method("Stops types or instances, and they stay stopped.", {"names": Parameter(some_names)}),
+    "restart": Method(
+        "Restarts types or instances, all where names is empty; rolling: true takes one at a time.",
+        {"names": Parameter(names, required=False, default=()), "rolling": Parameter(boolean, False, False)},
+    ),
+    "reload": Method(
+        "Reads the project's files again and applies the difference; plan: true only tells it.",
+        {"plan": Parameter(boolean, required=False, default=False)},
+    ),
+    "shutdown": Method("Stops everything and ends the supervisor.", {}),
+}
+
+
+def check_parameters(method: str, params: Mapping[str, object]) -> dict[str, object]:
+    """The parameters with the defaults filled in; raises Refused for a method or parameter not in the table."""
+    if method not in METHODS:
+        raise Refused(METHOD_NOT_FOUND, f"there is no method {_short(method)}; there are: {', '.join(METHODS)}")
+    known = METHODS[method].parameters
+    for given in params:
+        if given not in known:
+            there_are = ", ".join(known) or "none"
+            raise Refused(INVALID_PARAMS, f"{method} knows no parameter {_short(given)}; there are: {there_are}")
+    checked: dict[str, object] = {}
+    for key, parameter in known.items():
+        if key in params:
+            try:
+                parameter.check(params[key], key)
+            except ValueError as error:
+                raise Refused(INVALID_PARAMS, f"{method}: {error}") from None
+            checked[key] = params[key]
+        elif parameter.required:
+            raise Refused(INVALID_PARAMS, f"{method} needs the parameter {key}")
+        else:
+            checked[key] = list(parameter.default) if isinstance(parameter.default, tuple) else parameter.default
+    return checked
+
+
+def _short(text: str) -> str:
+    return ascii(text if len(text) <= _LONGEST_NAME else text[:_LONGEST_NAME] + "…")
+
+
+# --- messages ---
+
+
+class Request(NamedTuple):
+    id: Id
+    wants_answer: bool  # a request without an id is a notification: carried out, never answered
+    method: str
+    params: dict[str, object]
+
+
+def encode(message: Mapping[str, object]) -> bytes:
+    """One line; raises ValueError or TypeError for what is not JSON, NaN included."""
+    return json.dumps(message, separators=(",", ":"), allow_nan=False).encode("ascii") + b"\n"
+
+
+def decode(line: bytes) -> object:
+    """What a line says; raises ValueError for all that is not strictly JSON in UTF-8."""
+    try:
+        # As text: handed bytes, json would also guess at UTF-16 and UTF-32.
+        return json.loads(line.decode("utf-8"), parse_constant=_no_constant)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _no_constant(text: str) -> object:
+    raise ValueError(f"{text} is no JSON")
+
+
+def parse_request(line: bytes) -> Request:
+    """A checked request, or Refused."""
+    if len(line) > MAX_MESSAGE:
+        raise too_long()
+    try:
+        message = decode(line)
+    except ValueError:
+        raise Refused(PARSE_ERROR, "not understood: send one JSON-RPC 2.0 object a line, in UTF-8") from None
+    if isinstance(message, list):
+        raise Refused(INVALID_REQUEST, "batches are not taken; send one request a line")
+    if not isinstance(message, dict):
+        raise Refused(INVALID_REQUEST, "a request is a JSON object")
+    request_id = _checked_id(message.get("id"))
+    method, params = message.get("method"), message.get("params", {})
+    if message.get("jsonrpc") != "2.0":
+        raise Refused(INVALID_REQUEST, 'a request must say "jsonrpc": "2.0"', request_id)
+    if not isinstance(method, str):
+        raise Refused(INVALID_REQUEST, "a request must name its method", request_id)
+    if not isinstance(params, dict):
+        raise Refused(INVALID_PARAMS, "params must be an object: parameters go by name", request_id)
+    try:
+        return Request(request_id, "id" in message, method, check_parameters(method, params))
+    except Refused as refused:
+        raise Refused(refused.code, refused.message, request_id) from None
+
+
+def too_long() -> Refused:
+    return Refused(INVALID_REQUEST, f"a message has at most {MAX_MESSAGE} bytes; this one was not read to its end")
+
+
+def _checked_id(value: object) -> Id:
+    # No floats (1e999 would come back as no JSON) and no truth values; what is echoed stays short.
+    if value is None or type(value) is int or (isinstance(value, str) and len(value) <= _LONGEST_ID):
+        return value
+    raise Refused(INVALID_REQUEST, f"an id is a whole number or a string of at most {_LONGEST_ID} characters")
+
+
+def request(request_id: int, method: str, params: Mapping[str, object]) -> bytes:
+    return encode({"jsonrpc": "2.0", "id": request_id, "method": method, "params": params})
+
+
+def answer(request_id: Id, result: object) -> Iterator[bytes]:
+    """The lines that carry a result, the last being the answer; raises ValueError or TypeError for what is not JSON."""
+    text = json.dumps(result, separators=(",", ":"), allow_nan=False)
+    if len(text) > MAX_MESSAGE - 2 * _LONGEST_ID * 6:  # an id of one letter may be six when escaped
+        for start in range(0, len(text), _PART):
+            piece = {"id": request_id, "text": text[start : start + _PART]}
+            yield encode({"jsonrpc": "2.0", "method": "part", "params": piece})
+        text = "null"
+    yield f'{{"jsonrpc":"2.0","id":{json.dumps(request_id)},"result":{text}}}\n'.encode("ascii")
+
+
+def error_answer(request_id: Id, code: int, message: str) -> bytes:
+    return encode(
+        {"jsonrpc": "2.0", "id": request_id, "error": {"code": code, "message": message[: MAX_MESSAGE // 16]}}
+    )

@@ -1,0 +1,111 @@
+"""procsup's standard output: decides who speaks and whose line is still unfinished, so that lines never mix.
+
+Between the children's pipes (pump.py), how lines look (formats.py) and bytes that leave (writer.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+
+from procsup.output.formats import make_format, own_source
+from procsup.output.sanitize import Sanitizer
+from procsup.output.sink import Sink, open_stdout
+from procsup.output.source import Source
+from procsup.output.style import Style
+from procsup.output.writer import Writer
+
+
+class Console:
+    """`on_broken` is called once when the reader has gone; after that everything said is dropped."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        fd: int,
+        style: Style,
+        on_broken: Callable[[], None],
+        *,
+        clock: Callable[[], float] = time.time,
+        sink: Sink | None = None,
+    ) -> None:
+        self.style = style
+        self.on_drained: Callable[[], None] = _nothing  # set by the pump
+        self._clock = clock
+        self._writer = Writer(loop, sink or open_stdout(fd), self._drained, on_broken)
+        self._format = make_format(style)
+        self._own = own_source()
+        self._unfinished: Source | None = None  # whose line stands at the end of the output, without a newline
+
+    def set_names(self, names: Iterable[str], types: Iterable[str]) -> None:
+        """What to make room for, and the order of the colours; again whenever the formation changes."""
+        self._format.set_names(names, types)
+
+    @property
+    def full(self) -> bool:
+        """More than enough is waiting to be read; whoever reads from children should leave it for now."""
+        return self._writer.full
+
+    def lines(self, source: Source, head: bytes, data: bytes, end: int) -> None:
+        """Whole lines: `head`, which has no newline, then `data` up to `end`, just after its last newline."""
+        if source.cut:
+            source.cut = False
+            if not head and data.startswith(b"\n"):
+                # All that was missing from the line was its end, and the one who came between has written that.
+                data, end = data[1:], end - 1
+                if not end:
+                    return
+        continues = self._take_over(source)
+        self._unfinished = None
+        self._writer.write(*self._format.lines(source, head, data, end, self._clock(), continues))
+
+    def partial(self, source: Source, text: bytes) -> None:
+        """The next part of an unfinished line."""
+        source.cut = False
+        continues = self._take_over(source)
+        self._unfinished = source
+        self._writer.write(self._format.piece(source, text, self._clock(), continues))
+
+    def stands_at_end(self, source: Source) -> bool:
+        """Whether the output ends with an unfinished line of this source."""
+        return self._unfinished is source
+
+    def notice(self, text: str) -> None:
+        """Lines of procsup's own; never held back, even when the console is full."""
+        data = text.encode(errors="surrogateescape").rstrip(b"\n") + b"\n"
+        if self.style.terminal:
+            data = Sanitizer().feed(data)  # it may quote a command or a process name, which others chose
+        self.lines(self._own, b"", data, len(data))
+
+    async def flush_pending(self, timeout: float) -> bool:
+        """Ends an unfinished line and waits until all is written; False if that took longer than `timeout`."""
+        if self._unfinished:
+            self._break_line(self._unfinished)
+        return await self._writer.flush(timeout)
+
+    def close(self) -> None:
+        self._writer.close()
+
+    def _take_over(self, source: Source) -> bool:
+        """Whether the source goes on in its own unfinished line; anybody else's is ended."""
+        if self._unfinished is None:
+            return False
+        if self._unfinished is source:
+            return True
+        self._break_line(self._unfinished)
+        return False
+
+    def _break_line(self, source: Source) -> None:
+        self._unfinished = None
+        ending = self._format.line_end(source)
+        if ending:
+            source.cut = True
+            self._writer.write(ending)
+
+    def _drained(self) -> None:
+        self.on_drained()
+
+
+def _nothing() -> None:
+    pass

@@ -1,0 +1,161 @@
+"""Start one child process: own session, silent stdin, two pipes, clean signals and descriptors.
+
+`os.posix_spawn` is the fast path (no fork of a large process, no thread); `subprocess` is the fallback where the
+platform's posix_spawn cannot make a session. Both hand the child descriptors 0 to 2 only.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import signal
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
+
+SHELL = "/bin/sh"
+# Descriptors that children never get: with these, commands are still answered when the rest is used up.
+RESERVED_DESCRIPTORS = 24
+_ALL_SIGNALS = tuple(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
+
+SpawnCall = Callable[[tuple[str, ...], str, Mapping[str, str], tuple[int, int, int]], int]
+
+
+class Child(NamedTuple):
+    """A process just started; the two descriptors are the reading ends of its stdout and stderr, non-blocking."""
+
+    pid: int
+    stdout: int
+    stderr: int
+
+
+class Spawner:
+    """Starts children that all share one silent stdin and the limits that procsup itself was started with."""
+
+    def __init__(self, spawn: SpawnCall | None = None) -> None:
+        self._spawn = spawn or posix_spawn
+        # Open and never written to: a child that reads waits, one that watches for the end of file stays.
+        self._stdin, self._stdin_writer = os.pipe()
+        self._inherited_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._own_limit = self._raise_limit()
+
+    def start(self, executable: str, argv: tuple[str, ...], environment: Mapping[str, str]) -> Child:
+        """Run `executable` in the current folder. Raises OSError where it cannot be started."""
+        pipes: list[int] = []
+        try:
+            for _ in range(2):
+                pipes += os.pipe()
+            out, out_writer, err, err_writer = pipes
+            if max(pipes) > self._own_limit - RESERVED_DESCRIPTORS:
+                raise OSError(errno.EMFILE, f"{os.strerror(errno.EMFILE)} (the limit is {self._own_limit}: ulimit -n)")
+            os.set_blocking(out, False)
+            os.set_blocking(err, False)
+            pid = self._in_inherited_limits(executable, argv, environment, (self._stdin, out_writer, err_writer))
+        except OSError:
+            for descriptor in pipes:
+                os.close(descriptor)
+            raise
+        os.close(out_writer)
+        os.close(err_writer)
+        return Child(pid, out, err)
+
+    def close(self) -> None:
+        os.close(self._stdin)
+        os.close(self._stdin_writer)
+
+    def _in_inherited_limits(
+        self, executable: str, argv: tuple[str, ...], environment: Mapping[str, str], stdio: tuple[int, int, int]
+    ) -> int:
+        soft, hard = self._inherited_limit
+        if soft == self._own_limit:
+            return self._run(executable, argv, environment, stdio)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        try:
+            return self._run(executable, argv, environment, stdio)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (self._own_limit, hard))
+
+    def _run(
+        self, executable: str, argv: tuple[str, ...], environment: Mapping[str, str], stdio: tuple[int, int, int]
+    ) -> int:
+        try:
+            return self._spawn(argv, executable, environment, stdio)
+        except OSError as error:
+            if error.errno != errno.ENOEXEC:
+                raise
+            # A script without a `#!` line: every shell runs it as a script of its own.
+            return self._spawn((SHELL, executable, *argv[1:]), SHELL, environment, stdio)
+
+    def _raise_limit(self) -> int:
+        """A thousand instances need some three thousand descriptors; the hard limit allows it nearly everywhere."""
+        soft, hard = self._inherited_limit
+        wanted = max(soft, 65536 if hard == resource.RLIM_INFINITY else min(hard, 65536))
+        if soft in (wanted, resource.RLIM_INFINITY):
+            return 65536 if soft == resource.RLIM_INFINITY else soft
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        except (OSError, ValueError):
+            return soft
+        return wanted
+
+
+def posix_spawn(
+    argv: tuple[str, ...], executable: str, environment: Mapping[str, str], stdio: tuple[int, int, int]
+) -> int:
+    actions = [(os.POSIX_SPAWN_DUP2, source, target) for target, source in enumerate(stdio)]
+    return os.posix_spawn(
+        executable, argv, environment, file_actions=actions, setsid=True, setsigmask=(), setsigdef=_ALL_SIGNALS
+    )
+
+
+def popen_spawn(
+    argv: tuple[str, ...], executable: str, environment: Mapping[str, str], stdio: tuple[int, int, int]
+) -> int:
+    """The same by fork and exec, for platforms whose posix_spawn has no sessions."""
+    import subprocess
+
+    # The child inherits the handlers it finds at exec: caught ones fall back to the default, ignored ones stay so.
+    ignored = [each for each in _ALL_SIGNALS if signal.getsignal(each) is signal.SIG_IGN]
+    for each in ignored:
+        signal.signal(each, signal.SIG_DFL)
+    try:
+        process = subprocess.Popen(
+            argv,
+            executable=executable,
+            env=environment,
+            stdin=stdio[0],
+            stdout=stdio[1],
+            stderr=stdio[2],
+            start_new_session=True,
+        )
+    finally:
+        for each in ignored:
+            signal.signal(each, signal.SIG_IGN)
+    pid = process.pid
+    process.returncode = 0  # the exit is waited for elsewhere; this object must neither wait nor warn
+    return pid
+
+
+def prepare_descriptors(keep: Iterable[int] = ()) -> None:
+    """Make sure that 0 to 2 are open, and that no child inherits what procsup itself inherited beyond them."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is this one
+    kept = set(keep)
+    for descriptor in _open_descriptors():
+        if descriptor > 2 and descriptor not in kept:
+            try:
+                os.set_inheritable(descriptor, False)
+            except OSError:
+                continue  # the descriptor with which the folder was read
+
+
+def _open_descriptors() -> list[int]:
+    for folder in ("/proc/self/fd", "/dev/fd"):
+        try:
+            return [int(name) for name in os.listdir(folder)]
+        except OSError:
+            continue
+    return list(range(256))

@@ -1,0 +1,111 @@
+"""The real processes behind the instances: starts them, signals them, and reports what becomes of them as facts."""
+
+from __future__ import annotations
+
+import os
+import signal
+from asyncio import AbstractEventLoop
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import NamedTuple, Protocol
+
+from procsup.core.events import Fact, LeaderExited, Spawned, SpawnFailed, TreeVanished
+from procsup.core.model import Exit, InstanceName
+from procsup.runtime.child import Spawner, popen_spawn
+from procsup.runtime.exits import choose_watch
+from procsup.runtime.tree import Remains, group_exists
+
+
+class Launch(NamedTuple):
+    """All that is needed to start one copy."""
+
+    executable: str
+    argv: tuple[str, ...]
+    environment: Mapping[str, str]
+
+
+class Pipes(Protocol):
+    """Where a child's output goes (`output.pump.Pump`)."""
+
+    def attach(self, name: str, type: str, stream: str, pid: int, fd: int) -> None: ...  # noqa: A002
+    def drain(self, name: str) -> None: ...
+
+
+class Processes:
+    """`portable` avoids pidfds and posix_spawn, as on systems that have none; the tests run both ways."""
+
+    def __init__(
+        self, loop: AbstractEventLoop, pipes: Pipes, report: Callable[[Fact], None], *, portable: bool = False
+    ) -> None:
+        self._loop = loop
+        self._pipes = pipes
+        self._report = report
+        self._portable = portable
+        self._spawner = Spawner(popen_spawn if portable else None)
+        self._watch = choose_watch(loop, self._ended, portable)
+        self._leaders: dict[InstanceName, int] = {}
+        self._names: dict[int, InstanceName] = {}
+        self._remains: dict[InstanceName, Remains] = {}
+
+    def start(self, name: InstanceName, prepare: Callable[[], Launch]) -> None:
+        try:
+            launch = prepare()
+            child = self._spawner.start(launch.executable, launch.argv, launch.environment)
+        except OSError as error:
+            self._report(SpawnFailed(name, failure(error)))
+            return
+        self._watch.watch(child.pid)
+        self._leaders[name] = child.pid
+        self._names[child.pid] = name
+        for stream, descriptor in (("stdout", child.stdout), ("stderr", child.stderr)):
+            self._pipes.attach(str(name), name.type, stream, child.pid, descriptor)
+        self._report(Spawned(name, child.pid))
+
+    def signal(self, name: InstanceName, number: int) -> None:
+        """To the group; then SIGCONT, for a process that is stopped would not hear it."""
+        self._send(name, number)
+        if number != signal.SIGKILL:
+            self._send(name, signal.SIGCONT)
+
+    def kill(self, name: InstanceName) -> None:
+        self._send(name, signal.SIGKILL)
+
+    def kill_all(self) -> None:
+        """The last resort of a supervisor that is about to end in error."""
+        for name in (*self._leaders, *self._remains):
+            self.kill(name)
+
+    def close(self) -> None:
+        self._watch.close()
+        for remains in self._remains.values():
+            remains.close()
+        self._spawner.close()
+
+    def _send(self, name: InstanceName, number: int) -> None:
+        remains = self._remains.get(name)
+        if remains is not None:
+            remains.send(number)
+        elif name in self._leaders:
+            # Not reaped yet, so its pid is still its own, and names its group.
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._leaders[name], number)
+
+    def _ended(self, pid: int, exit_: Exit) -> None:
+        name = self._names.pop(pid)
+        del self._leaders[name]
+        self._pipes.drain(str(name))
+        remaining = group_exists(pid)
+        if remaining:
+            self._remains[name] = Remains(self._loop, pid, lambda: self._vanished(name), self._portable)
+        self._report(LeaderExited(name, exit_, remaining))
+
+    def _vanished(self, name: InstanceName) -> None:
+        self._remains.pop(name).close()
+        self._report(TreeVanished(name))
+
+
+def failure(error: OSError) -> Exit:
+    """Why a copy could not be started, with the code that a shell would give."""
+    what = f"{error.filename}: " if error.filename else ""
+    code = 127 if isinstance(error, FileNotFoundError) else 126
+    return Exit(code, error=f"{what}{error.strerror or error}")

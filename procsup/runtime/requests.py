@@ -1,0 +1,140 @@
+"""What other terminals may ask of a running supervisor: each method of the socket becomes an event and an answer."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
+
+from procsup import __version__
+from procsup.config.project import Project
+from procsup.core.events import (
+    RestartRequested,
+    ScaleChange,
+    ScaleRequested,
+    ShutdownRequested,
+    StartRequested,
+    StopRequested,
+)
+from procsup.core.model import Instance, InstanceName, RequestRefused, UnknownName, Wish
+from procsup.errors import UsageError, unknown_name
+from procsup.runtime.daemon import Daemon
+from procsup.runtime.reload import Reloader
+from procsup.runtime.status import status
+from procsup.runtime.usage import UsageMeter
+from procsup.runtime.wording import state_word, why
+
+Params = Mapping[str, Any]
+
+
+class Requests:
+    def __init__(self, daemon: Daemon, reloader: Reloader) -> None:
+        self._daemon = daemon
+        self._supervisor = daemon.supervisor
+        self._reloader = reloader
+        self._meter = UsageMeter()
+        self._methods: Mapping[str, Callable[[Params], Awaitable[object]]] = {
+            "info": self._info,
+            "status": self._status,
+            "formation": self._formation,
+            "scale": self._scale,
+            "start": self._start,
+            "stop": self._stop,
+            "restart": self._restart,
+            "reload": self._reload,
+            "shutdown": self._shutdown,
+        }
+
+    async def answer(self, method: str, params: Params) -> object:
+        """Raises ProcsupError for what makes no sense here."""
+        try:
+            return await self._methods[method](params)
+        except UnknownName as error:
+            raise self._unknown(error.name) from error
+        except RequestRefused as error:
+            raise UsageError(str(error)) from error
+
+    async def _info(self, _params: Params) -> object:
+        project = self._daemon.project
+        return {"app": project.app, "root": project.root, "pid": os.getpid(), "version": __version__}
+
+    async def _status(self, params: Params) -> object:
+        return await status(self._daemon, self._meter if params["usage"] else None)
+
+    async def _formation(self, _params: Params) -> object:
+        return self._supervisor.formation
+
+    async def _scale(self, params: Params) -> object:
+        before = self._wanted()
+        changes = tuple(
+            ScaleChange(name, change["count"], change["relative"])
+            for change in params["changes"]
+            for name in (scaled_by_all(self._daemon.project) if change["type"] == "all" else (change["type"],))
+        )
+        await self._daemon.ask(ScaleRequested(changes))
+        after = self._wanted()
+        answer: dict[str, object] = {
+            "formation": self._supervisor.formation,
+            "started": [str(name) for name in sorted(after - before)],
+            "stopped": [str(name) for name in sorted(before - after)],
+        }
+        if params["wait"]:
+            answer["failed"] = await self._settled(before ^ after)
+        await self._daemon.keeper.kept()
+        if self._daemon.keeper.trouble is not None:
+            answer["warning"] = self._daemon.keeper.trouble
+        return answer
+
+    async def _start(self, params: Params) -> object:
+        await self._daemon.ask(StartRequested(tuple(params["names"])))
+        names = {each.name for each in self._supervisor.resolve(params["names"])}
+        return {"started": [str(name) for name in sorted(names)], "failed": await self._settled(names)}
+
+    async def _stop(self, params: Params) -> object:
+        names = [each.name for each in self._supervisor.resolve(params["names"])]
+        await self._daemon.ask(StopRequested(tuple(params["names"])))
+        return {"stopped": [str(name) for name in names], "failed": await self._settled(names)}
+
+    async def _restart(self, params: Params) -> object:
+        await self._daemon.ask(RestartRequested(tuple(params["names"]), params["rolling"]))
+        wanted = params["names"] or tuple(self._supervisor.formation)
+        names = [each.name for each in self._supervisor.resolve(wanted)]
+        if params["rolling"]:
+            await self._daemon.until(lambda: not self._supervisor.rolling)
+        return {"restarted": [str(name) for name in names], "failed": await self._settled(names)}
+
+    async def _reload(self, params: Params) -> object:
+        if params["plan"]:
+            return {"plan": self._reloader.plan(self._reloader.read()), "applied": False}
+        return {"plan": await self._reloader.reload(), "applied": True}
+
+    async def _shutdown(self, _params: Params) -> object:
+        await self._daemon.ask(ShutdownRequested(0))
+        return {"pid": os.getpid()}
+
+    def _wanted(self) -> set[InstanceName]:
+        return {each.name for each in self._supervisor.instances() if each.wish is Wish.UP}
+
+    async def _settled(self, names: Iterable[InstanceName]) -> list[dict[str, object]]:
+        """Wait until what is wanted of these is so, and return those for which it is not."""
+        chosen = tuple(names)
+        await self._daemon.until(lambda: all(each.settled for each in self._present(chosen)))
+        now = self._daemon.now()
+        return [
+            {"name": str(each.name), "state": state_word(each), "why": why(each, now)}
+            for each in self._present(chosen)
+            if each.unkillable or (each.wish is Wish.UP and not each.up)
+        ]
+
+    def _present(self, names: Iterable[InstanceName]) -> list[Instance]:
+        found = (self._supervisor.instance(name) for name in names)
+        return [each for each in found if each is not None]
+
+    def _unknown(self, name: str) -> UsageError:
+        instances = [str(each.name) for each in self._supervisor.instances()]
+        return unknown_name(name, [*self._supervisor.formation, *instances], self._daemon.project.procfile)
+
+
+def scaled_by_all(project: Project) -> tuple[str, ...]:
+    """The types that "all" means: those that run without being asked for by name."""
+    return tuple(name for name, count in project.default_counts().items() if count)

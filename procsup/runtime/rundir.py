@@ -1,0 +1,93 @@
+"""One supervisor a project, held by flock: the kernel lets go of it whatever way the holder ends.
+
+So no file that was left behind ever blocks a start. The pid in the lock file is for people; it is never signalled.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+
+from procsup.control.address import make_private
+from procsup.errors import AlreadyRunning, ProcsupError
+
+_LOCK = "lock"
+_TURN = "turn"
+_FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+class RootLock:
+    """The right to supervise one root. `folder` is the project's own state folder, made private if need be."""
+
+    def __init__(self, folder: str, root: str) -> None:
+        self._folder = folder
+        self._root = root
+        self._descriptor: int | None = None
+
+    def acquire(self) -> None:
+        """Raises AlreadyRunning, naming the holder's pid, or ProcsupError where no lock can be had."""
+        if self._descriptor is not None:
+            return
+        make_private(self._folder)
+        try:
+            self._acquire()
+        except OSError as error:
+            raise ProcsupError(
+                f"cannot lock {self._path(_LOCK)}: {error.strerror or error}; set PROCSUP_STATE_DIR to another folder"
+            ) from error
+
+    def release(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)  # the file stays: whoever removes a lock file makes two locks of one
+            self._descriptor = None
+
+    def _acquire(self) -> None:
+        # Taking the lock and writing the pid is one step to the others, who wait for their turn; a loser that read in
+        # between would name the holder before, whose pid may be anybody's by now.
+        turn = os.open(self._path(_TURN), _FLAGS, 0o600)
+        try:
+            fcntl.flock(turn, fcntl.LOCK_EX)
+            while self._descriptor is None:
+                self._try()
+        finally:
+            os.close(turn)
+
+    def _try(self) -> None:
+        descriptor = os.open(self._path(_LOCK), _FLAGS, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not self._still_there(descriptor):
+                os.close(descriptor)  # somebody cleared the folder away meanwhile: a lock on no file is none
+                return
+            note = json.dumps({"pid": os.getpid(), "root": self._root}) + "\n"
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, note.encode(), 0)
+        except BlockingIOError:
+            holder = _holder(descriptor)
+            os.close(descriptor)
+            raise AlreadyRunning(
+                f"a supervisor runs already for {self._root} ({holder}); end it with: procsup shutdown"
+            ) from None
+        except BaseException:
+            os.close(descriptor)
+            raise
+        self._descriptor = descriptor
+
+    def _still_there(self, descriptor: int) -> bool:
+        try:
+            named = os.stat(self._path(_LOCK), follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return os.path.samestat(os.fstat(descriptor), named)
+
+    def _path(self, name: str) -> str:
+        return os.path.join(self._folder, name)
+
+
+def _holder(descriptor: int) -> str:
+    try:
+        pid = json.loads(os.pread(descriptor, 65536, 0))["pid"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        pid = None
+    return f"pid {pid}" if type(pid) is int else "pid not known"

@@ -1,0 +1,68 @@
+"""What signals to procsup mean; the handlers only put requests into the inbox."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable
+
+from procsup.core.events import ShutdownRequested
+from procsup.errors import ProcsupError
+from procsup.runtime.daemon import Daemon
+
+
+def unblock_signals() -> None:
+    """Whoever started us may have blocked some; we could not be stopped then."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+class SignalDesk:
+    """SIGTERM and SIGINT stop everything, a second one with SIGKILL; SIGHUP reloads, SIGUSR1 opens logs again."""
+
+    def __init__(self, daemon: Daemon, reload: Callable[[], Awaitable[object]], reopen: Callable[[], None]) -> None:
+        self._daemon = daemon
+        self._reload = reload
+        self._reopen = reopen
+        self._loop = asyncio.get_running_loop()
+        self._terminal = _has_terminal()
+        self._reloading: asyncio.Task[None] | None = None
+        self._handled: list[signal.Signals] = []
+        self._handle(signal.SIGTERM, lambda: self._stop(0))
+        self._handle(signal.SIGINT, lambda: self._stop(128 + signal.SIGINT))
+        self._handle(signal.SIGUSR1, self._reopen)
+        self._handle(signal.SIGUSR2, lambda: daemon.console.notice("SIGUSR2: this version cannot upgrade in place yet"))
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup, which means: live on
+            self._handle(signal.SIGHUP, self._hang_up)
+
+    def close(self) -> None:
+        for number in self._handled:
+            self._loop.remove_signal_handler(number)
+
+    def _handle(self, number: signal.Signals, action: Callable[[], None]) -> None:
+        self._loop.add_signal_handler(number, action)
+        self._handled.append(number)
+
+    def _stop(self, exit_code: int) -> None:
+        self._daemon.post(ShutdownRequested(exit_code, force=self._daemon.supervisor.shutting_down))
+
+    def _hang_up(self) -> None:
+        if self._terminal and not _has_terminal():
+            self._stop(128 + signal.SIGHUP)
+        elif self._reloading is None or self._reloading.done():
+            self._reloading = self._loop.create_task(self._reload_and_tell())
+
+    async def _reload_and_tell(self) -> None:
+        try:
+            await self._reload()
+        except ProcsupError as error:
+            self._daemon.console.notice(f"not reloaded, nothing changed:\n{error}")
+
+
+def _has_terminal() -> bool:
+    """Whether we have a controlling terminal, and it is still there."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,58 @@
+"""The answer to `status`: the contract's table of the formation and its instances, as plain data."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+
+from procsup.core.model import Exit, Instance, Running
+from procsup.runtime.daemon import Daemon
+from procsup.runtime.usage import Usage, UsageMeter
+from procsup.runtime.wording import signal_name, state_word, why
+
+
+async def status(daemon: Daemon, meter: UsageMeter | None) -> dict[str, object]:
+    """`meter` measures CPU and memory, off the loop; without one they are null."""
+    leaders = [each.pid for each in daemon.supervisor.instances() if each.pid is not None]
+    used = await asyncio.to_thread(meter.measure, leaders) if meter is not None and leaders else {}
+    now = daemon.now()
+    answer: dict[str, object] = {
+        "app": daemon.project.app,
+        "root": daemon.project.root,
+        "pid": os.getpid(),
+        "formation": daemon.supervisor.formation,
+        "instances": [_row(each, used, now) for each in daemon.supervisor.instances()],
+    }
+    if daemon.keeper.trouble is not None:
+        answer["trouble"] = daemon.keeper.trouble
+    return answer
+
+
+def _row(instance: Instance, used: Mapping[int, Usage], now: float) -> dict[str, object]:
+    usage = used.get(instance.pid) if instance.pid is not None else None
+    reason = why(instance, now)
+    if reason is None and usage is not None and usage.suspended:
+        reason = f"stopped by a signal; kill -CONT {instance.pid} lets it go on"
+    return {
+        "name": str(instance.name),
+        "type": instance.name.type,
+        "number": instance.name.number,
+        "state": state_word(instance),
+        "pid": instance.pid,
+        "port": instance.port,
+        "unique_int": instance.unique_int,
+        "uptime": round(now - instance.state.since, 3) if isinstance(instance.state, Running) else None,
+        "restarts": instance.restarts,
+        "last_exit": _exit(instance.last_exit),
+        "cpu": usage.cpu if usage is not None else None,
+        "memory": usage.memory if usage is not None else None,
+        "why": reason,
+    }
+
+
+def _exit(exit_: Exit | None) -> dict[str, object] | None:
+    if exit_ is None:
+        return None
+    name = signal_name(exit_.signal) if exit_.signal is not None else None
+    return {"code": exit_.code, "signal": name, "error": exit_.error}

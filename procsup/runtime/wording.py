@@ -1,0 +1,153 @@
+"""Puts what happened, and why an instance is not simply running, into words for people."""
+
+from __future__ import annotations
+
+import signal
+from typing import assert_never
+
+from procsup.core.actions import (
+    EndedUnasked,
+    KillFailed,
+    LeftOthers,
+    Notice,
+    RollingHalted,
+    ScaledTo,
+    ShutdownBegun,
+    Started,
+    StillWaiting,
+    StopBegun,
+    StopDone,
+)
+from procsup.core.model import (
+    BackingOff,
+    Clearing,
+    Ended,
+    Exit,
+    Exited,
+    Failed,
+    Instance,
+    Queued,
+    Running,
+    Starting,
+    Stopped,
+    Stopping,
+)
+from procsup.runtime.tree import read_member
+
+
+def signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"  # the real-time ones have no names
+
+
+def ending(exit_: Exit) -> str:
+    if exit_.error is not None:
+        return f"could not be started: {exit_.error}"
+    if exit_.signal is not None:
+        return f"killed by {signal_name(exit_.signal)}"
+    return f"exit {exit_.code}"
+
+
+def seconds(count: float) -> str:
+    """`0.3 s`, `8 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`."""
+    if count < 9.95:
+        return f"{count:.1f} s".replace(".0 s", " s")
+    whole = round(count)
+    for unit, part, size, small in (("d", "h", 86400, 3600), ("h", "min", 3600, 60), ("min", "s", 60, 1)):
+        if whole >= size:
+            rest = whole % size // small
+            return f"{whole // size} {unit}" + (f" {rest} {part}" if rest else "")
+    return f"{whole} s"
+
+
+def describe_process(pid: int) -> str:
+    member = read_member(pid)
+    return f"pid {pid}, {member.name}" if member else f"pid {pid}"
+
+
+def tell(notice: Notice) -> str:
+    match notice:
+        case Started(name, pid):
+            return f"{name} started, pid {pid}"
+        case EndedUnasked(name, exit_, uptime, next_try_in, gave_up):
+            how = ending(exit_) if exit_.error is not None else f"ended: {ending(exit_)} after {seconds(uptime)}"
+            if gave_up:
+                return f"{name} {how}; restarted too often, given up (procsup restart {name} tries again)"
+            if next_try_in is None:
+                return f"{name} {how}"
+            return f"{name} {how}; " + (f"next try in {seconds(next_try_in)}" if next_try_in else "restarting")
+        case LeftOthers(name, exit_):
+            return f"{name} ended: {ending(exit_)}, and left processes of its group running; stopping them first"
+        case StopBegun(name, number):
+            return f"{name} stopping ({signal_name(number)})"
+        case StopDone(name, exit_, killed_after):
+            if killed_after is not None:
+                return f"{name} killed after {seconds(killed_after)}"
+            if exit_ is None or not exit_.failed or exit_.perhaps_our_own_stop:
+                return f"{name} stopped"
+            return f"{name} stopped ({ending(exit_)})"
+        case KillFailed(name, pid):
+            return f"{name} ({describe_process(pid)}) outlives SIGKILL; it hangs in the kernel or is out of reach"
+        case StillWaiting(name, pid, kill_in, others):
+            who = f"{name} ({describe_process(pid)})" + (f" and {others} more" if others else "")
+            return f"waiting for {who}: SIGKILL in {kill_in:.0f} s, Ctrl-C again to force"
+        case ScaledTo(type_, before, after):
+            return f"{type_} scaled from {before} to {after}"
+        case RollingHalted(name, untouched):
+            return f"rolling restart halted: the new {name} did not stay up; {untouched} left as they were"
+        case ShutdownBegun(alive, because):
+            reason = f"{because} failed; " if because is not None else ""
+            return f"{reason}stopping {alive} instance{'' if alive == 1 else 's'}"
+        case _:
+            assert_never(notice)
+
+
+def state_word(instance: Instance) -> str:
+    """The contract's seven states."""
+    match instance.state:
+        case Queued() | Starting():
+            return "starting"
+        case Running():
+            return "running"
+        case Stopping() | Clearing():
+            return "stopping"
+        case BackingOff():
+            return "backoff"
+        case Exited() | Ended():
+            return "exited"
+        case Failed():
+            return "failed"
+        case Stopped():
+            return "stopped"
+        case _:
+            assert_never(instance.state)
+
+
+def why(instance: Instance, now: float) -> str | None:
+    """One sentence on an instance that is not simply running."""
+    match instance.state:
+        case Running() | Starting() | Ended():
+            return None
+        case Queued():
+            return "waits for its turn"
+        case BackingOff(until, exit_):
+            times = f", {instance.streak} times in a row" if instance.streak > 1 else ""
+            return f"{ending(exit_)}{times}; next try in {seconds(max(0.0, until - now))}"
+        case Stopping(next_at=None):
+            return "SIGKILL did not end it; it hangs in the kernel or is out of reach"
+        case Clearing(exit=exit_):
+            return f"{ending(exit_)}; what it left running is being stopped"
+        case Stopping():
+            if instance.kill_at is None:
+                return "SIGKILL was sent"
+            return f"stop signal sent; SIGKILL in {seconds(max(0.0, instance.kill_at - now))}"
+        case Stopped():
+            return f"stopped by request; procsup start {instance.name} brings it back"
+        case Exited(exit_):
+            return f"{ending(exit_)}; its restart policy leaves it so"
+        case Failed(exit_):
+            return f"{ending(exit_)}; restarted too often, given up"
+        case _:
+            assert_never(instance.state)
