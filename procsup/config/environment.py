@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -41,8 +40,7 @@ class Origin(NamedTuple):
     wins: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Environment:
+class Environment(NamedTuple):
     """`layers` are (what it is, its bindings) strongest first; a file's bindings run from last to first."""
 
     values: Mapping[str, str]

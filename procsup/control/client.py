@@ -61,6 +61,14 @@ class Client:
         """The result, however long it takes; its errors as the ProcsupError with the exit code to end in."""
         return self._ask(method, params, None)
 
+    def wait_until_gone(self) -> None:
+        """Wait for the end of the supervisor, which is the end of its connections."""
+        try:
+            while True:
+                self._next_message()
+        except SupervisorGone:
+            return
+
     def close(self) -> None:
         self._connection.close()
 

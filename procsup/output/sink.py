@@ -12,7 +12,7 @@ import select
 import socket
 import stat
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 Buffer = bytes | memoryview
 
@@ -22,8 +22,7 @@ _PIPE_SIZE = 256 * 1024
 _PTMX = (5, 2)  # /dev/ptmx: opening a terminal's master side again would make a new terminal
 
 
-@dataclass(frozen=True, slots=True)
-class Sink:
+class Sink(NamedTuple):
     """`send` takes what it can of the buffers and says how much; raises BlockingIOError where that is nothing."""
 
     fd: int
@@ -82,7 +81,7 @@ def _cautious_writer(fd: int) -> Callable[[Sequence[Buffer]], int]:
     def send(buffers: Sequence[Buffer]) -> int:
         rest = memoryview(b"".join(buffers[:_MOST_BUFFERS]))[: 16 * at_once]
         sent = 0
-        while sent < len(rest) and poll.poll(0):
+        while sent < len(rest):
             sent += os.write(fd, rest[sent : sent + at_once])
         if not sent:
             raise BlockingIOError

@@ -147,7 +147,7 @@ async def _from_start_to_end(daemon: Daemon, options: RunOptions, on_up: Callabl
     finally:
         if watcher is not None:
             watcher.cancel()
-    if daemon.supervisor.shutting_down:
+    if daemon.stopped or daemon.killed:
         left = sum(each.unkillable for each in daemon.supervisor.instances())
         killed = f" ({', '.join(daemon.killed)})" if daemon.killed else ""
         console.notice(f"{daemon.stopped} stopped, {len(daemon.killed)} killed{killed}, {left} left")

@@ -1,0 +1,74 @@
+"""What is masked in everything that procsup itself prints."""
+
+from __future__ import annotations
+
+import pytest
+
+from procsup.config.secrets import is_secret, mask, mask_text, secret_values
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "API_KEY",
+        "token",
+        "CLIENT_SECRET",
+        "DB_PASSWORD",
+        "PGPASS",
+        "DB_PWD",
+        "AWS_CREDENTIALS",
+        "BASIC_AUTH",
+        "SENTRY_DSN",
+        "PRIVATE",
+    ],
+)
+def test_a_name_that_sounds_secret_is(name: str) -> None:
+    assert is_secret(name)
+    assert mask(name, "value") == "****"
+    assert mask(name, "") == ""
+
+
+@pytest.mark.parametrize("name", ["PORT", "PATH", "DEBUG", "PWD", "OLDPWD", "DATABASE_URL"])
+def test_other_names_are_not(name: str) -> None:
+    assert not is_secret(name)
+    assert mask(name, "value") == "value"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("postgres://user:hunter2@host:5432/db", "postgres://user:****@host:5432/db"),
+        ("redis://:hunter2@host/0", "redis://:****@host/0"),
+        ("amqp://u:p@ss@host", "amqp://u:****@host"),
+        ("amqp://u:p/ss@host", "amqp://u:****@host"),
+        ("a postgres://u:p@h and redis://u:p@h", "a postgres://u:****@h and redis://u:****@h"),
+        ("http://host:8080/a@b", "http://host:8080/a@b"),
+        ("http://host/?password=x&user=y", "http://host/?password=****&user=y"),
+        ("https://user@host/", "https://user@host/"),
+        ("no url: a@b", "no url: a@b"),
+    ],
+)
+def test_a_password_in_a_url_is_masked_whatever_the_name(value: str, shown: str) -> None:
+    assert mask("DATABASE_URL", value) == shown
+    assert mask_text(value, []) == shown
+
+
+def test_known_values_are_masked_in_any_text() -> None:
+    values = secret_values(
+        {"API_KEY": "abcdefghij", "TOKEN": "abcdefghijkl", "PIN_KEY": "5", "EMPTY_KEY": "", "PORT": "5000"}
+    )
+    assert values == ("abcdefghij", "abcdefghijkl", "5")
+    assert mask_text("run xabcdefghijkl abcdefghij 5 5000 --n=5", values) == "run x**** **** **** 5000 --n=****"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("SECRET_KEY=abc run PORT=5", "SECRET_KEY=**** run PORT=5"),
+        ("run --api-key=abc --host=h", "run --api-key=**** --host=h"),
+        ("TOKEN='a b' run", "TOKEN=**** run"),
+        ("run token", "run token"),
+    ],
+)
+def test_a_secret_written_into_a_command_is_masked(text: str, shown: str) -> None:
+    assert mask_text(text, []) == shown
