@@ -81,7 +81,7 @@ def _cautious_writer(fd: int) -> Callable[[Sequence[Buffer]], int]:
     def send(buffers: Sequence[Buffer]) -> int:
         rest = memoryview(b"".join(buffers[:_MOST_BUFFERS]))[: 16 * at_once]
         sent = 0
-        while sent < len(rest):
+        while sent < len(rest) and poll.poll(0):
             sent += os.write(fd, rest[sent : sent + at_once])
         if not sent:
             raise BlockingIOError
