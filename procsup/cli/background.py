@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import sys
@@ -46,8 +45,8 @@ def become_background(
         say(failed=failed)
 
     try:
-        style = dataclasses.replace(options.style, color=False, terminal=False)
-        code = run(project, read, dataclasses.replace(options, style=style, log=log), environment(), up)
+        style = options.style._replace(color=False, terminal=False)
+        code = run(project, read, options._replace(style=style, log=log), environment(), up)
         say(ended=code)
     except ProcsupError as error:
         code = error.exit_code

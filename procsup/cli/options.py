@@ -71,10 +71,10 @@ class Common(NamedTuple):
         from procsup.config.location import find_root
         from procsup.control.client import find_supervisor
 
-        cwd = os.getcwd()
-        named = self.root is not None or self.procfile is not None
-        root = find_root(self.procfile, self.root, cwd) if named else None
-        return find_supervisor(environment(), os.geteuid(), cwd, root, self.app)
+        environ, cwd = environment(), os.getcwd()
+        procfile = self.procfile or environ.get("PROCFILE")
+        root = find_root(procfile, self.root, cwd) if self.root or procfile else None
+        return find_supervisor(environ, os.geteuid(), cwd, root, self.app)
 
 
 def environment() -> dict[str, str]:

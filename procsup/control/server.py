@@ -221,7 +221,6 @@ class ControlServer:
             self._watch.look_again(POLL)
             return
         self._complained = False
-        self._accept()  # who came by the old socket is not left standing
         self._loop.remove_reader(self._listener.socket)
         self._listener.close(remove=False)
         self._listener = fresh

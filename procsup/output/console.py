@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterable
 
 from procsup.output.formats import make_format, own_source
-from procsup.output.sanitize import Sanitizer
 from procsup.output.sink import Sink, open_stdout
 from procsup.output.source import Source
 from procsup.output.style import Style
@@ -75,6 +74,8 @@ class Console:
         """Lines of procsup's own; never held back, even when the console is full."""
         data = text.encode(errors="surrogateescape").rstrip(b"\n") + b"\n"
         if self.style.terminal:
+            from procsup.output.sanitize import Sanitizer
+
             data = Sanitizer().feed(data)  # it may quote a command or a process name, which others chose
         self.lines(self._own, b"", data, len(data))
 

@@ -10,10 +10,13 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
+from typing import TYPE_CHECKING
 
 from procsup.output.console import Console
-from procsup.output.sanitize import Sanitizer
 from procsup.output.source import Source
+
+if TYPE_CHECKING:
+    from procsup.output.sanitize import Sanitizer
 
 CHUNK = 64 * 1024  # measured: smaller pays more for each read, larger gets fresh pages from the kernel each time
 SILENCE = 0.2  # seconds after which a line without end is shown as far as it has come
@@ -62,7 +65,7 @@ class Pump:
         style = self._console.style
         filtered = style.terminal and not style.raw and style.format == "text"
         quiet = name in self._quiet or type in self._quiet
-        new = _Stream(Source(name, type, stream, pid), fd, quiet, Sanitizer() if filtered else None)
+        new = _Stream(Source(name, type, stream, pid), fd, quiet, _new_sanitizer() if filtered else None)
         self._streams.setdefault(name, []).append(new)
         self._loop.add_reader(fd, self._readable, new)
 
@@ -198,3 +201,9 @@ def _before_unfinished_character(text: bytes) -> int:
         if byte < 0x80:
             break
     return len(text)
+
+
+def _new_sanitizer() -> Sanitizer:
+    from procsup.output.sanitize import Sanitizer  # its expressions take milliseconds, which no first child waits for
+
+    return Sanitizer()

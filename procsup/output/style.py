@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Style:
+class Style(NamedTuple):
     """`terminal`: output goes to a terminal, so children's control sequences are filtered unless `raw`.
 
     Without `prefix` there is no timestamp either: nothing at all stands before the children's text.

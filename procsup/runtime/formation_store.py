@@ -26,10 +26,12 @@ def load(folder: str) -> dict[str, int]:
     except OSError as error:
         raise _unusable(path, f"cannot be read: {error.strerror}") from error
     try:
-        with open(descriptor, "rb") as file:
+        with open(descriptor, "rb", closefd=False) as file:
             data = file.read(_MOST_BYTES + 1)
     except OSError as error:
         raise _unusable(path, f"cannot be read: {error.strerror}") from error
+    finally:
+        os.close(descriptor)  # ours to close, because open() does not when it refuses a folder
     return _parse(path, data)
 
 

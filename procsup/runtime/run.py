@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from procsup.config.project import Project
 from procsup.control.address import project_folder, socket_path
@@ -33,8 +33,7 @@ LAST_FLUSH = 2.0
 UP_AFTER = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class RunOptions:
+class RunOptions(NamedTuple):
     """What `start` was asked for, beside the project itself.
 
     `counts` are those of the command line; for types it does not name, what was scaled earlier holds, then 1.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -17,8 +18,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from procsup.control.client import find_supervisor
+
 PATIENCE = 30.0  # the bound of every wait; a busy machine is slow, and none of these waits is a measurement
 COMMAND = (str(Path(sys.executable).with_name("procsup")),)
+PROBE = shlex.join([sys.executable, "-I", str(Path(__file__).with_name("probe.py"))])  # see there
 
 
 class Supervisor:
@@ -57,6 +61,12 @@ class Supervisor:
             if not self._news.wait_for(found, PATIENCE):
                 raise AssertionError(f"no {pattern!r} ({times} times) within {PATIENCE} s in:\n{self.text}")
         return list(re.finditer(pattern, self.text, re.MULTILINE))[times - 1]
+
+    def probe(self, name: str = "web.1", times: int = 1) -> dict[str, Any]:
+        """What the instance's copy (the first, or a later one) of `probe.py` told of itself."""
+        told = json.loads(self.wait_for(rf"{re.escape(name)} +\| probe (\{{.*\}})$", times)[1])
+        assert isinstance(told, dict)
+        return told
 
     def send(self, number: int) -> None:
         self.process.send_signal(number)
@@ -123,15 +133,27 @@ class App:
     def status(self) -> dict[str, Any]:
         return json.loads(self.ok("status", "--json"))
 
-    def instances(self) -> dict[str, dict[str, Any]]:
-        return {each["name"]: each for each in self.status()["instances"]}
+    def ask(self, method: str, **params: object) -> Any:
+        """Through the socket, without the cost of a command; for questions that are asked again and again."""
+        with find_supervisor(self.environment, os.geteuid(), str(self.folder)) as client:
+            return client.call(method, **params)
 
-    def until(self, condition: Callable[[dict[str, dict[str, Any]]], bool]) -> dict[str, dict[str, Any]]:
+    def instances(self, usage: bool = False) -> dict[str, dict[str, Any]]:
+        return {each["name"]: each for each in self.ask("status", usage=usage)["instances"]}
+
+    def until(
+        self, condition: Callable[[dict[str, dict[str, Any]]], bool], usage: bool = False
+    ) -> dict[str, dict[str, Any]]:
         """Ask for the status until it is so."""
         until = time.monotonic() + PATIENCE
-        while not condition(instances := self.instances()):
+        while not condition(instances := self.instances(usage)):
             assert time.monotonic() < until, f"not within {PATIENCE} s: {instances}"
         return instances
+
+    def until_running(self, *names: str) -> dict[str, dict[str, Any]]:
+        """Until exactly these are there, and run."""
+        wanted = dict.fromkeys(names, "running")
+        return self.until(lambda found: {name: each["state"] for name, each in found.items()} == wanted)
 
     def clean_up(self) -> None:
         for supervisor in self.started:
@@ -153,3 +175,18 @@ def alive(pid: int) -> bool:
     except OSError:
         return False
     return text.rpartition(")")[2].split()[0] not in "ZX"
+
+
+def children_of(pid: int) -> dict[int, str]:
+    """The living children of a process, by pid, with their command line."""
+    found = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                fields = Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()
+                command = Path(f"/proc/{name}/cmdline").read_bytes()
+            except OSError:
+                continue
+            if int(fields[1]) == pid and fields[0] not in "ZX":
+                found[int(name)] = command.replace(b"\0", b" ").decode(errors="replace").strip()
+    return found

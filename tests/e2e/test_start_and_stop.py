@@ -89,7 +89,7 @@ def test_a_stopped_process_hears_the_stop_signal(app: App) -> None:
     supervisor = app.start("--grace", "600")
     supervisor.wait_for("ready")
     os.kill(app.instances()["web.1"]["pid"], signal.SIGSTOP)
-    instances = app.until(lambda instances: instances["web.1"]["why"] is not None)
+    instances = app.until(lambda instances: instances["web.1"]["why"] is not None, usage=True)
     assert "stopped by a signal" in instances["web.1"]["why"]
     assert supervisor.stop() == 0
 
