@@ -1,0 +1,271 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import textwrap
+import threading
+
+import pytest
+
+from procsup.control import address
+from procsup.control import client as client_module
+from procsup.control.client import Client, SupervisorGone, find_supervisor, list_running
+from procsup.errors import AlreadyRunning, NotRunning, ProcsupError, UsageError
+
+ME = os.geteuid()
+
+
+@pytest.fixture
+def environ(tmp_path):
+    return {"PROCSUP_STATE_DIR": str(tmp_path / "s")}
+
+
+def about(root: str):
+    async def handler(method, params, peer):
+        return {"app": os.path.basename(root), "root": root, "pid": os.getpid()}
+
+    return handler
+
+
+def in_thread(call, *args):
+    return asyncio.wait_for(asyncio.to_thread(call, *args), 20)
+
+
+def test_a_call_returns_the_result_and_the_next_one_its_own(run, serving, sock):
+    def talk() -> None:
+        with Client.connect(sock) as client:
+            assert client.call("stop", names=["web"]) == {"method": "stop", "params": {"names": ["web"]}}
+            assert client.call("reload") == {"method": "reload", "params": {"plan": False}}
+
+    async def scenario():
+        async with serving(sock):
+            await in_thread(talk)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("kind", [ProcsupError, UsageError, AlreadyRunning])
+def test_an_error_comes_back_with_its_exit_code(run, serving, sock, kind):
+    async def handler(method, params, peer):
+        raise kind("because")
+
+    def talk() -> None:
+        with Client.connect(sock) as client, pytest.raises(ProcsupError, match=r"^because$") as caught:
+            client.call("info")
+        assert caught.value.exit_code == kind.exit_code
+
+    async def scenario():
+        async with serving(sock, handler):
+            await in_thread(talk)
+
+    run(scenario)
+
+
+def test_wrong_parameters_end_in_the_exit_code_for_usage_and_unknown_methods_say_why(run, serving, sock):
+    def talk() -> None:
+        with Client.connect(sock) as client:
+            with pytest.raises(UsageError, match="names must be a list"):
+                client.call("stop", names=5)
+            with pytest.raises(ProcsupError, match="of another version"):
+                client.call("fly")
+            with pytest.raises(UsageError, match="too much"):
+                client.call("stop", names=["x" * 2_000_000])
+            assert client.call("info")
+
+    async def scenario():
+        async with serving(sock):
+            await in_thread(talk)
+
+    run(scenario)
+
+
+def test_an_answer_of_many_mebibytes_arrives_whole(run, serving, sock):
+    big = [{"name": f"worker.{number}", "why": 'said "ü\\"', "pid": number} for number in range(60_000)]
+
+    async def handler(method, params, peer):
+        return big
+
+    def talk() -> None:
+        with Client.connect(sock) as client:
+            assert client.call("status") == big
+            assert client.call("status") == big
+
+    async def scenario():
+        async with serving(sock, handler):
+            await in_thread(talk)
+
+    run(scenario)
+
+
+def test_a_slow_command_is_waited_for_longer_than_the_connection_was(run, serving, sock):
+    finish = threading.Event()
+
+    async def handler(method, params, peer):
+        await asyncio.to_thread(finish.wait)
+        return "done"
+
+    def talk() -> None:
+        with Client.connect(sock, timeout=0.05) as client:
+            threading.Timer(0.3, finish.set).start()
+            assert client.call("info") == "done"
+
+    async def scenario():
+        async with serving(sock, handler):
+            await in_thread(talk)
+
+    run(scenario)
+
+
+def listener(path: str, backlog: int = 8) -> socket.socket:
+    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(path)
+    listening.listen(backlog)
+    return listening
+
+
+def test_connecting_to_a_supervisor_that_hangs_is_bounded(sock):
+    with listener(sock, 0), socket.socket(socket.AF_UNIX) as first:
+        first.connect(sock)
+        with pytest.raises(ProcsupError, match="does not answer"):
+            Client.connect(sock, timeout=0.1)
+    os.unlink(sock)
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "said"),
+    [
+        (b"", SupervisorGone, "ended before it answered"),
+        (b'{"jsonrpc":"2.0","id":1,"res', SupervisorGone, "ended before it answered"),
+        (b"hello\n", ProcsupError, "is no supervisor"),
+        (b"[" * 200_000 + b"\n", ProcsupError, "is no supervisor"),
+        (b"x" * 1_100_000, ProcsupError, "has no end"),
+        (b'{"id":7,"result":1}\n{"method":"news"}\n"x"\n{"id":1,"error":{}}\n', SupervisorGone, "ended before"),
+    ],
+)
+def test_whatever_listens_there_a_client_ends_with_a_sentence(sock, answer, kind, said):
+    with listener(sock) as listening:
+
+        def serve() -> None:
+            conversation, _ = listening.accept()
+            with conversation:
+                conversation.recv(65536)
+                with contextlib.suppress(OSError):
+                    conversation.sendall(answer)
+
+        server = threading.Thread(target=serve)
+        server.start()
+        with Client.connect(sock) as client, pytest.raises(kind, match=said):
+            client.call("info")
+        server.join()
+    os.unlink(sock)
+
+
+def test_notifications_between_are_no_answers(sock):
+    with listener(sock) as listening:
+
+        def serve() -> None:
+            conversation, _ = listening.accept()
+            with conversation:
+                conversation.recv(65536)
+                conversation.sendall(
+                    b'{"jsonrpc":"2.0","method":"event","params":{}}\n{"jsonrpc":"2.0","id":1,"result":5}\n'
+                )
+
+        server = threading.Thread(target=serve)
+        server.start()
+        with Client.connect(sock) as client:
+            assert client.call("info") == 5
+        server.join()
+    os.unlink(sock)
+
+
+def test_a_folder_others_can_write_to_is_not_connected_through(sock):
+    with listener(sock):
+        os.chmod(os.path.dirname(sock), 0o777)  # noqa: S103 - the harm this is about
+        with pytest.raises(ProcsupError, match="can be written to by others"):
+            Client.connect(sock)
+    os.unlink(sock)
+
+
+def test_a_supervisor_is_found_from_its_root_and_from_any_folder_below(run, serving, environ, tmp_path):
+    root = tmp_path / "shop"
+    (root / "a" / "b").mkdir(parents=True)
+    path = address.socket_path(environ, ME, str(root))
+
+    def talk() -> None:
+        for cwd, given in ((root, None), (root / "a" / "b", None), (tmp_path, "shop"), (tmp_path, str(root))):
+            with find_supervisor(environ, ME, str(cwd), root=given) as client:
+                assert client.call("info")["root"] == str(root)
+        with pytest.raises(NotRunning, match=f"no supervisor is running for {root}/a; start it with: procsup start"):
+            find_supervisor(environ, ME, str(tmp_path), root=str(root / "a"))
+        (root / "a" / "Procfile").write_text("web: x\n")
+        with pytest.raises(NotRunning, match=f"for {root}/a;") as caught:
+            find_supervisor(environ, ME, str(root / "a" / "b"))
+        assert caught.value.exit_code == 3
+
+    async def scenario():
+        async with serving(path, about(str(root))):
+            await in_thread(talk)
+
+    run(scenario)
+
+
+def test_where_nothing_runs_it_says_so_and_what_to_do(environ, tmp_path):
+    with pytest.raises(NotRunning, match=f"no supervisor is running for {tmp_path}; start it with: procsup start"):
+        find_supervisor(environ, ME, str(tmp_path))
+
+
+def test_a_dead_socket_is_nobody_and_stays_where_it_is(environ, tmp_path):
+    path = address.socket_path(environ, ME, str(tmp_path))
+    listener(path).close()
+    with pytest.raises(NotRunning, match="no supervisor is running for"):
+        find_supervisor(environ, ME, str(tmp_path))
+    assert list_running(environ, ME) == []
+    assert os.path.exists(path)
+
+
+def test_by_name_it_is_found_from_anywhere_and_two_of_a_name_are_told_apart(run, serving, environ, tmp_path):
+    roots = [str(tmp_path / place / "shop") for place in ("a", "b")] + [str(tmp_path / "blog")]
+    first, second, third = (address.socket_path(environ, ME, root) for root in roots)
+
+    def talk() -> None:
+        with find_supervisor(environ, ME, "/", app="blog") as client:
+            assert client.call("info")["root"] == roots[2]
+        with pytest.raises(UsageError, match=f"{roots[0]}, {roots[1]}"):
+            find_supervisor(environ, ME, "/", app="shop")
+        with pytest.raises(NotRunning, match=r'"nope".*procsup list'):
+            find_supervisor(environ, ME, "/", app="nope")
+        assert sorted(str(info["root"]) for info in list_running(environ, ME)) == sorted(roots)
+
+    async def scenario():
+        async with serving(first, about(roots[0])), serving(second, about(roots[1])), serving(third, about(roots[2])):
+            await in_thread(talk)
+
+    run(scenario)
+
+
+def test_one_that_hangs_is_listed_as_such(environ, tmp_path, monkeypatch):
+    monkeypatch.setattr(client_module, "_LIST_TIMEOUT", 0.1)
+    path = address.socket_path(environ, ME, str(tmp_path))
+    with listener(path):
+        [info] = list_running(environ, ME)
+    assert info["socket"] == path
+    assert "does not answer" in str(info["why"])
+
+
+def test_importing_the_client_costs_next_to_nothing():
+    script = """\
+        from __future__ import annotations
+        import json, socket, typing, sys
+        before = set(sys.modules)
+        import procsup.control.client
+        print(json.dumps(sorted(set(sys.modules) - before)))
+    """
+    told = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True, capture_output=True, text=True)
+    assert [name for name in json.loads(told.stdout) if not name.startswith("procsup")] == []

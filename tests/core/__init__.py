@@ -1,0 +1,1 @@
+"""Tests of the core: milliseconds, no processes, no clock."""
