@@ -1,0 +1,52 @@
+"""What must be true of a supervisor after every event, whatever has happened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Set
+
+from procsup.core.lifecycle import settle
+from procsup.core.model import Ended, InstanceName, Running
+from procsup.core.supervisor import Supervisor
+
+
+def snapshot(supervisor: Supervisor) -> object:
+    """All that can be seen of it from outside."""
+    return (
+        [repr(instance) for instance in supervisor.instances()],
+        supervisor.formation,
+        supervisor.deadline,
+        supervisor.shutting_down,
+        supervisor.rolling,
+        supervisor.type_ports,
+    )
+
+
+def check_books(
+    supervisor: Supervisor,
+    now: float,
+    alive: Mapping[InstanceName, int | None],
+    formation: Set[InstanceName],
+    *,
+    quitting: bool = False,
+) -> None:
+    """`alive`: the names of which something runs, with the pid where it is known yet."""
+    instances = supervisor.instances()
+    assert {each.name for each in instances} == formation | set(alive), "the instances are not those there should be"
+    assert len({each.port for each in instances}) == len(instances), "a PORT is shared"
+    assert len({each.unique_int for each in instances}) == len(instances), "a UNIQUE_INT is shared"
+
+    waits = min((each.deadline for each in instances if each.deadline is not None), default=None)
+    deadline = supervisor.deadline
+    if not supervisor.shutting_down and not supervisor.rolling:
+        assert deadline == waits, "the deadline is not the nearest moment that something waits for"
+    elif not quitting:
+        assert waits is None or (deadline is not None and deadline <= waits), "a moment is missed"
+
+    for each in instances:
+        assert each.alive == (each.name in alive), f"{each.name} is {each.state}, and that is not so"
+        assert each.pid == alive.get(each.name), f"{each.name} has another pid"
+        assert not isinstance(each.state, Ended), "nobody should ever see this state"
+        assert not isinstance(each.state, Running) or each.state.since <= now
+        before = each.state
+        assert settle(each, now, 0.0) == [], f"settling {each.name} once more orders something"
+        assert each.state == before, f"settling {each.name} once more moves it"
