@@ -2,42 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from procsup.core.model import Exit, Formation, InstanceName
+from procsup.core.value import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Spawn:
+class Spawn(Value):
     name: InstanceName
     port: int
     unique_int: int
 
 
-@dataclass(frozen=True, slots=True)
-class Signal:
+class Signal(Value):
     """Send `signal` to the instance's group, then SIGCONT: a stopped process hears nothing."""
 
     name: InstanceName
     signal: int
 
 
-@dataclass(frozen=True, slots=True)
-class Kill:
+class Kill(Value):
     """SIGKILL to all of the instance's tree."""
 
     name: InstanceName
 
 
-@dataclass(frozen=True, slots=True)
-class KeepFormation:
+class KeepFormation(Value):
     """Write down what people have scaled, so that it is there again after a restart of the supervisor."""
 
     formation: Formation
 
 
-@dataclass(frozen=True, slots=True)
-class Quit:
+class Quit(Value):
     """Nothing is left to supervise: end with this exit code."""
 
     exit_code: int
@@ -46,14 +40,12 @@ class Quit:
 # Notices: what happened, for people; the shell puts it into words
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(Value):
     name: InstanceName
     pid: int
 
 
-@dataclass(frozen=True, slots=True)
-class EndedUnasked:
+class EndedUnasked(Value):
     """`next_try_in`: seconds until the next copy, 0.0 at once, None: it is left as it is. `gave_up`: too often."""
 
     name: InstanceName
@@ -63,22 +55,19 @@ class EndedUnasked:
     gave_up: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class LeftOthers:
+class LeftOthers(Value):
     """The leader ended, and processes of its group did not: they are being stopped first."""
 
     name: InstanceName
     exit: Exit
 
 
-@dataclass(frozen=True, slots=True)
-class StopBegun:
+class StopBegun(Value):
     name: InstanceName
     signal: int
 
 
-@dataclass(frozen=True, slots=True)
-class StopDone:
+class StopDone(Value):
     """Nothing is left of it. `killed_after`: seconds of grace after which SIGKILL was needed."""
 
     name: InstanceName
@@ -86,16 +75,14 @@ class StopDone:
     killed_after: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class KillFailed:
+class KillFailed(Value):
     """It outlived SIGKILL."""
 
     name: InstanceName
     pid: int
 
 
-@dataclass(frozen=True, slots=True)
-class StillWaiting:
+class StillWaiting(Value):
     """The supervisor is shutting down, and this instance holds it up: SIGKILL is due in `kill_in` seconds."""
 
     name: InstanceName
@@ -104,23 +91,20 @@ class StillWaiting:
     others: int
 
 
-@dataclass(frozen=True, slots=True)
-class ScaledTo:
+class ScaledTo(Value):
     type: str
     before: int
     after: int
 
 
-@dataclass(frozen=True, slots=True)
-class RollingHalted:
+class RollingHalted(Value):
     """The new copy of `name` did not stay up, so these keep their old one."""
 
     name: InstanceName
     untouched: int
 
 
-@dataclass(frozen=True, slots=True)
-class ShutdownBegun:
+class ShutdownBegun(Value):
     """`because`: the instance whose failure stops the rest, where nobody asked for it."""
 
     alive: int
@@ -141,8 +125,7 @@ Notice = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Tell:
+class Tell(Value):
     notice: Notice
 
 

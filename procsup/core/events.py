@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from procsup.core.model import Exit, Formation, InstanceName, ProcessType
+from procsup.core.value import Value
 
 # Facts
 
 
-@dataclass(frozen=True, slots=True)
-class Spawned:
+class Spawned(Value):
     """The copy that was ordered runs."""
 
     name: InstanceName
     pid: int
 
 
-@dataclass(frozen=True, slots=True)
-class SpawnFailed:
+class SpawnFailed(Value):
     """The copy that was ordered could not be started; nothing of it is alive."""
 
     name: InstanceName
     exit: Exit
 
 
-@dataclass(frozen=True, slots=True)
-class LeaderExited:
+class LeaderExited(Value):
     """The first process of an instance has ended. `remaining`: others of its tree have not."""
 
     name: InstanceName
@@ -35,15 +32,13 @@ class LeaderExited:
     remaining: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class TreeVanished:
+class TreeVanished(Value):
     """The last process that an instance had left behind is gone."""
 
     name: InstanceName
 
 
-@dataclass(frozen=True, slots=True)
-class DeadlineReached:
+class DeadlineReached(Value):
     """The moment that `Supervisor.deadline` named has come."""
 
 
@@ -58,8 +53,7 @@ class ScaleChange(NamedTuple):
     relative: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ProjectRead:
+class ProjectRead(Value):
     """The project as it is now: at the start, and at each reload.
 
     `counts` says how many there should be of each type that is new; `kept` is what people have scaled so far, to be
@@ -71,33 +65,28 @@ class ProjectRead:
     kept: Formation
 
 
-@dataclass(frozen=True, slots=True)
-class ScaleRequested:
+class ScaleRequested(Value):
     changes: tuple[ScaleChange, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class StartRequested:
+class StartRequested(Value):
     """Bring up what is stopped, ended or waiting; leave alone what runs. Names are types or instances."""
 
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class StopRequested:
+class StopRequested(Value):
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class RestartRequested:
+class RestartRequested(Value):
     """A fresh copy of each; of all, if no names are given."""
 
     names: tuple[str, ...] = ()
     rolling: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ShutdownRequested:
+class ShutdownRequested(Value):
     """Stop everything and quit with `exit_code`. `force`: SIGKILL now."""
 
     exit_code: int = 0

@@ -7,7 +7,6 @@ twice orders nothing new. Scale, stop, restart, reload and shutdown only change 
 from __future__ import annotations
 
 import signal
-from dataclasses import replace
 
 from procsup.core.actions import (
     Action,
@@ -77,7 +76,7 @@ def observe(instance: Instance, fact: Fact | DeadlineReached, now: float) -> lis
             return [Tell(LeftOthers(name, exit_)), *_next_step(instance, now)]
         case Stopping() as state, LeaderExited(_, exit_, remaining) if state.exit is None:
             instance.last_exit = exit_
-            instance.state = replace(state, exit=exit_)
+            instance.state = state.but(exit=exit_)
             return [] if remaining else _stopped(instance, exit_, now)
         case Stopping(exit=Exit() as exit_), TreeVanished():
             return _stopped(instance, exit_, now)
@@ -132,7 +131,7 @@ def begin_stop(instance: Instance, plan: StopPlan, now: float) -> list[Action]:
             instance.state = Stopping(pid, now, plan, now)
             return [Tell(StopBegun(instance.name, plan[0].signal)), *_next_step(instance, now)]
         case Stopping() | Clearing() as state:
-            instance.state = replace(state, steps=plan)
+            instance.state = state.but(steps=plan)
             return _next_step(instance, now)
         case _:
             return []
@@ -143,10 +142,10 @@ def _next_step(instance: Instance, now: float) -> list[Action]:
     if not isinstance(state, (Stopping, Clearing)):
         return []
     if not state.steps:
-        instance.state = replace(state, next_at=None)
+        instance.state = state.but(next_at=None)
         return [Tell(KillFailed(instance.name, state.pid))]
     step, *left = state.steps
-    instance.state = replace(state, steps=tuple(left), next_at=now + step.wait)
+    instance.state = state.but(steps=tuple(left), next_at=now + step.wait)
     return [Kill(instance.name) if step.signal == signal.SIGKILL else Signal(instance.name, step.signal)]
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
+
+from procsup.core.value import Value
 
 # Between SIGKILL and the words "cannot be killed": a process in uninterruptible sleep, or out of our reach.
 UNKILLABLE_AFTER = 5.0
@@ -47,8 +48,7 @@ class RestartPolicy(Enum):
     NEVER = "never"
 
 
-@dataclass(frozen=True, slots=True)
-class RestartRule:
+class RestartRule(Value):
     """When an instance that ended unasked comes back. Without `max_restarts` it is tried for ever."""
 
     policy: RestartPolicy = RestartPolicy.ALWAYS
@@ -74,8 +74,7 @@ def stop_plan(*steps: StopStep) -> StopPlan:
 DEFAULT_STOP = stop_plan(StopStep(signal.SIGTERM, 15.0))
 
 
-@dataclass(frozen=True, slots=True)
-class ProcessType:
+class ProcessType(Value):
     """One line of the Procfile as far as decisions go.
 
     `version` changes when a running instance would have to be started anew to match (command, environment); the
@@ -88,8 +87,7 @@ class ProcessType:
     stop: StopPlan = DEFAULT_STOP
 
 
-@dataclass(frozen=True, slots=True)
-class Exit:
+class Exit(Value):
     """How a copy ended. `code` is what a shell would show: 128+N for signal N, 127 for a command not found."""
 
     code: int
@@ -106,32 +104,27 @@ class Exit:
         return self.code in (128 + signal.SIGTERM, 128 + signal.SIGINT)
 
 
-@dataclass(frozen=True, slots=True)
-class Stopped:
+class Stopped(Value):
     """Nothing of it is alive, and nothing is planned."""
 
 
-@dataclass(frozen=True, slots=True)
-class Queued:
+class Queued(Value):
     """To be spawned when its turn comes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Starting:
+class Starting(Value):
     """Spawn is ordered; the answer is outstanding."""
 
     edition: int
 
 
-@dataclass(frozen=True, slots=True)
-class Running:
+class Running(Value):
     pid: int
     since: float
     edition: int
 
 
-@dataclass(frozen=True, slots=True)
-class Stopping:
+class Stopping(Value):
     """Being stopped on request: the last signal sent is not in `steps` any more; at `next_at` the next one is due.
 
     No steps left means that SIGKILL was sent; no `next_at` then means that it did not help. `exit` is set when the
@@ -145,8 +138,7 @@ class Stopping:
     exit: Exit | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Clearing:
+class Clearing(Value):
     """The leader ended unasked; what it left behind is being stopped before anything else happens."""
 
     pid: int
@@ -158,8 +150,7 @@ class Clearing:
     edition: int
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(Value):
     """Just gone, unasked, with nothing left of it; `settle` says at once what comes of it, so it is never seen."""
 
     exit: Exit
@@ -167,23 +158,20 @@ class Ended:
     edition: int
 
 
-@dataclass(frozen=True, slots=True)
-class BackingOff:
+class BackingOff(Value):
     until: float
     exit: Exit
     edition: int
 
 
-@dataclass(frozen=True, slots=True)
-class Exited:
+class Exited(Value):
     """Ended by itself, and its policy says: leave it."""
 
     exit: Exit
     edition: int
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(Value):
     """Given up: too many restarts within the window of its rule."""
 
     exit: Exit
@@ -204,22 +192,35 @@ class Wish(Enum):
     GONE = "gone"
 
 
-@dataclass(slots=True)
 class Instance:
     """One numbered place in the formation, with the numbers that stay with it while it exists."""
 
-    name: InstanceName
-    type: ProcessType
-    port: int
-    unique_int: int
-    wish: Wish = Wish.UP
-    # Counts the wishes for a fresh copy: a copy of an older edition is replaced.
-    edition: int = 1
-    state: State = Stopped()
-    streak: int = 0  # restarts in a row of copies that did not stay up
-    restarts: int = 0  # restarts nobody asked for, since the supervisor started
-    restarted_at: tuple[float, ...] = field(default=())
-    last_exit: Exit | None = None
+    __slots__ = (
+        "edition",
+        "last_exit",
+        "name",
+        "port",
+        "restarted_at",
+        "restarts",
+        "state",
+        "streak",
+        "type",
+        "unique_int",
+        "wish",
+    )
+
+    def __init__(self, name: InstanceName, type_: ProcessType, port: int, unique_int: int) -> None:
+        self.name = name
+        self.type = type_
+        self.port = port
+        self.unique_int = unique_int
+        self.wish = Wish.UP
+        self.edition = 1  # counts the wishes for a fresh copy: a copy of an older edition is replaced
+        self.state: State = Stopped()
+        self.streak = 0  # restarts in a row of copies that did not stay up
+        self.restarts = 0  # restarts nobody asked for, since the supervisor started
+        self.restarted_at: tuple[float, ...] = ()  # the last of them, as far as a rule with a window needs them
+        self.last_exit: Exit | None = None
 
     def forgive(self) -> None:
         """A person has stepped in: how it failed before does not count against its next copy."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import assert_never
 
 from procsup.core import events
@@ -270,7 +269,7 @@ class Supervisor:
             orders.append(Tell(ShutdownBegun(len(self._alive), because)))
         for instance in self.instances():
             if force:
-                instance.type = replace(instance.type, stop=stop_plan())
+                instance.type = instance.type.but(stop=stop_plan())
                 if isinstance(instance.state, (Stopping, Clearing)) and instance.state.steps:  # once is enough
                     orders += begin_stop(instance, instance.type.stop, now)
             if instance.wish is Wish.UP:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from signal import Signals
 from typing import NamedTuple
@@ -114,7 +113,9 @@ class Outcome(NamedTuple):
 
 
 def instance_in(state: State, wish: Wish = Wish.UP) -> Instance:
-    return Instance(NAME, ProcessType("web"), 5000, 1, wish=wish, state=state)
+    instance = Instance(NAME, ProcessType("web"), 5000, 1)
+    instance.wish, instance.state = wish, state
+    return instance
 
 
 def observed() -> Iterator[tuple[str, str, Outcome]]:
@@ -180,8 +181,9 @@ def _table(columns: list[str], cells: Iterator[tuple[str, str, Outcome]]) -> Ite
             yield "|-" + "-|-".join("-" * width for width in widths) + "-|"
 
 
-def copy_of(instance: Instance) -> Instance:
-    return replace(instance)
+def picture_of(instance: Instance) -> dict[str, object]:
+    """All that it is at this moment."""
+    return {name: getattr(instance, name) for name in Instance.__slots__}
 
 
 if __name__ == "__main__":

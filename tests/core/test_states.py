@@ -37,7 +37,7 @@ from procsup.core.model import (
 )
 from tests.core.checks import snapshot
 from tests.core.stage import CRASH, Stage
-from tests.core.states import EXAMPLES, FACTS, NOW, PAGE, WISHES, copy_of, instance_in, observed, page
+from tests.core.states import EXAMPLES, FACTS, NOW, PAGE, WISHES, instance_in, observed, page, picture_of
 
 # All there is to it, by hand: which facts can be true in which state. The rest is unexpected.
 POSSIBLE: dict[type[State], set[type[Fact]]] = {
@@ -71,11 +71,11 @@ def test_a_fact_is_unexpected_where_it_cannot_be_true_and_only_there() -> None:
 @pytest.mark.parametrize("fact_name", FACTS)
 def test_an_unexpected_event_changes_nothing(state_name: str, fact_name: str) -> None:
     instance = instance_in(EXAMPLES[state_name])
-    before = copy_of(instance)
+    before = picture_of(instance)
     try:
         observe(instance, FACTS[fact_name], NOW)
     except UnexpectedEvent:
-        assert instance == before
+        assert picture_of(instance) == before
 
 
 @pytest.mark.parametrize("state_name", EXAMPLES)
@@ -84,9 +84,9 @@ def test_settling_twice_orders_nothing_new(state_name: str, wish_name: str) -> N
     instance = instance_in(EXAMPLES[state_name])
     WISHES[wish_name](instance)
     settle(instance, NOW, 0.0)
-    before = copy_of(instance)
+    before = picture_of(instance)
     assert settle(instance, NOW, 0.0) == []
-    assert instance == before
+    assert picture_of(instance) == before
     assert not isinstance(instance.state, Ended)
 
 
