@@ -14,7 +14,8 @@ from procsup.cli.options import environment
 from procsup.config.project import Project
 from procsup.control.address import make_private, project_folder
 from procsup.errors import ProcsupError
-from procsup.runtime.run import RunOptions, run
+from procsup.runtime.options import RunOptions
+from procsup.runtime.run import run
 
 
 def log_path(root: str) -> str:
@@ -46,7 +47,7 @@ def become_background(
 
     try:
         style = options.style._replace(color=False, terminal=False)
-        code = run(project, read, options._replace(style=style, log=log), environment(), up)
+        code = run(project, read, options._replace(style=style, log=log, on_up=up), environment())
         say(ended=code)
     except ProcsupError as error:
         code = error.exit_code

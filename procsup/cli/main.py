@@ -6,13 +6,14 @@ Each command lives in a module of its own that is imported when it is called, so
 from __future__ import annotations
 
 import os
+import re
 import sys
 from importlib import import_module
 
 import click
 
 from procsup import __version__
-from procsup.cli.options import project_options, remember_common
+from procsup.cli.options import environment, project_options, remember_common
 from procsup.errors import ConfigError, ProcsupError
 
 # In the order in which the help shows them: the module under procsup.cli that has the command of that name.
@@ -108,7 +109,7 @@ def _exit_code_of_run() -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 0
     except Exception as error:
-        if os.environ.get("PROCSUP_DEBUG"):
+        if environment().get("PROCSUP_DEBUG"):
             raise
         _say(f"this is a bug in procsup: {type(error).__name__}: {error}; PROCSUP_DEBUG=1 shows where")
         return 1
@@ -116,7 +117,9 @@ def _exit_code_of_run() -> int:
 
 
 def _say(text: str) -> None:
-    print(f"procsup: {text}", file=sys.stderr)
+    text = "".join(letter if letter.isprintable() or letter == "\n" else "\ufffd" for letter in text)  # it may quote
+    # What begins with FILE:LINE:COLUMN (the supervisor's word on files that it read) stays so, for editors to find.
+    print(text if re.match(r".+:\d+:\d+: error: ", text) else f"procsup: {text}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from functools import update_wrapper
+from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
@@ -25,7 +26,31 @@ class CommaList(click.ParamType[tuple[str, ...]]):
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
         if isinstance(value, tuple):
             return value
-        return tuple(item.strip() for item in str(value).split(",") if item.strip())
+        items = tuple(item.strip() for item in str(value).split(",") if item.strip())
+        if not items:
+            self.fail("it names nothing.", param, ctx)
+        return items
+
+
+class Seconds(click.FloatRange):
+    """From 0 up; `nan` and `inf` are floats to Python, and no time to wait."""
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        seconds: float = super().convert(value, param, ctx)
+        if not isfinite(seconds):
+            self.fail(f"{seconds} is no number of seconds.", param, ctx)
+        return seconds
+
+
+class PathText(click.ParamType[str]):
+    """Not empty: `-f "$UNSET"` should not mean another file than was meant."""
+
+    name = "path"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not value:
+            self.fail("it is empty.", param, ctx)
+        return str(value)
 
 
 def flat(lists: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
@@ -83,8 +108,8 @@ def environment() -> dict[str, str]:
 
 
 _FILES = (
-    ("-f", "--procfile", {"metavar": "FILE", "help": "The Procfile, - for standard input."}),
-    ("-d", "--root", {"metavar": "DIR", "help": "The app's folder, where every process starts."}),
+    ("-f", "--procfile", {"metavar": "FILE", "type": PathText(), "help": "The Procfile, - for standard input."}),
+    ("-d", "--root", {"metavar": "DIR", "type": PathText(), "help": "The app's folder, where every process starts."}),
     ("-E", "--env-name", {"metavar": "NAME", "help": "Environment: Procfile_NAME, .env.NAME (also PROCSUP_ENV)."}),
     (
         "-e",
@@ -118,9 +143,21 @@ def _with_common(function: Command) -> Command:
     def command(ctx: click.Context, /, **params: Any) -> Any:
         before: Common = ctx.obj if isinstance(ctx.obj, Common) else Common()
         here = {key: params.pop(key) for key in Common._fields if key in params}
-        return function(before._replace(**{key: value for key, value in here.items() if value}), **params)
+        chosen = {key: value for key, value in here.items() if value and not _typed_before(ctx, key)}
+        return function(before._replace(**chosen), **params)
 
     return update_wrapper(command, function)
+
+
+def _typed_before(ctx: click.Context, key: str) -> bool:
+    """Whether this option was typed before the command, and behind it comes only from a variable."""
+    typed = click.core.ParameterSource.COMMANDLINE
+    group = ctx.parent
+    return (
+        group is not None
+        and group.get_parameter_source(key) is typed
+        and ctx.get_parameter_source(key) is not typed
+    )
 
 
 def remember_common(ctx: click.Context, common: Mapping[str, Any]) -> None:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from procsup.cli.options import CommaList, Common, environment, flat, project_options, running_names
+from procsup.cli.options import CommaList, Common, Seconds, environment, flat, project_options, running_names
 
 if TYPE_CHECKING:
     from procsup.config.project import Project
-    from procsup.runtime.run import RunOptions
+    from procsup.runtime.options import RunOptions
 
 
 @click.command()
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.option("-c", "--concurrency", multiple=True, metavar="NAME=N,...", help="The same, by Honcho's name.")
 @click.option("-p", "--port", type=click.IntRange(1, 65535), help="The first PORT; each type has the next hundred.")
 @click.option(
-    "-t", "--grace", type=click.FloatRange(0), default=15.0, show_default=True, help="Seconds from SIGTERM to SIGKILL."
+    "-t", "--grace", type=Seconds(0), default=15.0, show_default=True, help="Seconds from SIGTERM to SIGKILL."
 )
 @click.option(
     "--restart",
@@ -108,8 +108,7 @@ def _run_options(
     from procsup.config.formation import parse_formation
     from procsup.core.model import RestartPolicy, RestartRule, StopStep, stop_plan
     from procsup.output.style import Style, choose_color
-    from procsup.runtime.daemon import Policy
-    from procsup.runtime.run import RunOptions
+    from procsup.runtime.options import Policy, RunOptions
 
     for name in (*names, *(each.partition(".")[0] for each in quiet)):
         project.type(name)  # raises for a name that is not there

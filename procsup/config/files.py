@@ -54,15 +54,11 @@ def read_file(path: str, shown: str, advice: str = "create it, or name another")
     if "\0" in path:
         raise unreadable(shown.replace("\0", "?"), "its name has a NUL byte in it", advice)
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY)
+        with open(path, "rb", opener=_open_for_reading) as stream:
+            status = os.fstat(stream.fileno())
+            data = stream.read(MAX_SIZE + 1)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except OSError as error:
-        raise unreadable(shown, f"cannot be read ({error.strerror})", advice) from None
-    try:
-        with os.fdopen(descriptor, "rb") as stream:
-            status = os.fstat(descriptor)
-            data = stream.read(MAX_SIZE + 1)
     except IsADirectoryError:
         raise unreadable(shown, "is a folder", advice) from None
     except OSError as error:
@@ -70,3 +66,7 @@ def read_file(path: str, shown: str, advice: str = "create it, or name another")
     if len(data) > MAX_SIZE:
         raise unreadable(shown, f"is larger than {MAX_SIZE // 1024 // 1024} MiB", advice)
     return Content(data, status.st_uid, status.st_gid, status.st_mode)
+
+
+def _open_for_reading(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOCTTY)  # a terminal given by mistake must not become ours

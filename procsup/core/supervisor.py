@@ -11,16 +11,7 @@ from collections.abc import Iterable
 from typing import assert_never
 
 from procsup.core import events
-from procsup.core.actions import (
-    Action,
-    KeepFormation,
-    Quit,
-    RollingHalted,
-    ScaledTo,
-    ShutdownBegun,
-    StillWaiting,
-    Tell,
-)
+from procsup.core.actions import Action, KeepFormation, Quit, RollingHalted, ScaledTo, ShutdownBegun, Tell
 from procsup.core.agenda import Agenda, Dice
 from procsup.core.lifecycle import begin_stop, observe, settle, spawn
 from procsup.core.model import (
@@ -40,13 +31,12 @@ from procsup.core.model import (
     Wish,
     stop_plan,
 )
+from procsup.core.reminder import Reminder
 from procsup.core.rolling import RollingRestart
 from procsup.core.roster import Roster
 
 # So many spawn orders are outstanding at once: between them a stop or a command gets its turn.
 SPAWNS_AT_ONCE = 16
-FIRST_REMINDER = 2.0
-REMINDER_EVERY = 5.0
 
 
 class Supervisor:
@@ -66,7 +56,7 @@ class Supervisor:
         self._given_up: dict[InstanceName, Exit] = {}
         self._rolling: RollingRestart | None = None
         self._exit_code: int | None = None  # of the shutdown under way
-        self._reminder: float | None = None
+        self._reminder = Reminder()
         self._quit = False
 
     # What is
@@ -76,7 +66,7 @@ class Supervisor:
         """The moment at which `DeadlineReached` is due, if nothing happens before."""
         moments = (
             self._agenda.next(self._roster.by_name),
-            self._reminder,
+            self._reminder.due,
             self._rolling.deadline if self._rolling is not None else None,
         )
         return min((moment for moment in moments if moment is not None), default=None)
@@ -151,7 +141,7 @@ class Supervisor:
         orders: list[Action] = []
         for instance in self._agenda.due(self._roster.by_name, now):
             orders += observe(instance, events.DeadlineReached(), now) + self._settle(instance, now)
-        return orders + self._remind(now)
+        return orders + self._reminder.remind((self._roster.by_name[name] for name in self._alive), now)
 
     def _settle(self, instance: Instance, now: float) -> list[Action]:
         """Order what is missing for one instance, and keep the books on all of them right."""
@@ -264,7 +254,7 @@ class Supervisor:
         orders: list[Action] = []
         if self._exit_code is None:
             self._exit_code = exit_code
-            self._reminder = now + FIRST_REMINDER
+            self._reminder.begin(now)
             self._rolling = None
             orders.append(Tell(ShutdownBegun(len(self._alive), because)))
         for instance in self.instances():
@@ -300,18 +290,3 @@ class Supervisor:
         if rolling.over:
             self._rolling = None
         return orders
-
-    def _remind(self, now: float) -> list[Action]:
-        """While a shutdown waits: who holds it up, and until when."""
-        if self._reminder is None or now < self._reminder:
-            return []
-        self._reminder = now + REMINDER_EVERY
-        waiting = [
-            (instance.kill_at - now, name, instance.pid)
-            for name in self._alive
-            if (instance := self._roster.by_name[name]).kill_at is not None and instance.pid is not None
-        ]
-        if not waiting:
-            return []
-        kill_in, name, pid = min(waiting)
-        return [Tell(StillWaiting(name, pid, kill_in, len(waiting) - 1))]

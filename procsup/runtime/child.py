@@ -10,7 +10,8 @@ import errno
 import os
 import resource
 import signal
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import NamedTuple
 
 SHELL = "/bin/sh"
@@ -38,6 +39,7 @@ class Spawner:
         self._stdin, self._stdin_writer = os.pipe()
         self._inherited_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
         self._own_limit = self._raise_limit()
+        self._low = _LowDescriptors(self._stdin, 0 if self._spawn is posix_spawn else _FOR_SUBPROCESS)
 
     def start(self, executable: str, argv: tuple[str, ...], environment: Mapping[str, str]) -> Child:
         """Run `executable` in the current folder. Raises OSError where it cannot be started."""
@@ -60,6 +62,7 @@ class Spawner:
         return Child(pid, out, err)
 
     def close(self) -> None:
+        self._low.free()
         os.close(self._stdin)
         os.close(self._stdin_writer)
 
@@ -69,11 +72,13 @@ class Spawner:
         soft, hard = self._inherited_limit
         if soft == self._own_limit:
             return self._run(executable, argv, environment, stdio)
+        self._low.free()
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         try:
             return self._run(executable, argv, environment, stdio)
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (self._own_limit, hard))
+            self._low.take()
 
     def _run(
         self, executable: str, argv: tuple[str, ...], environment: Mapping[str, str], stdio: tuple[int, int, int]
@@ -97,6 +102,30 @@ class Spawner:
         except (OSError, ValueError):
             return soft
         return wanted
+
+
+_FOR_SUBPROCESS = 4  # it opens a pipe to learn of errors, and a folder in the child
+
+
+class _LowDescriptors:
+    """A few low numbers, kept for the moment of a spawn: what `subprocess` opens for itself must be below the limit
+    that the child is given, and with a thousand children all low numbers are long taken.
+    """
+
+    def __init__(self, any_descriptor: int, count: int) -> None:
+        self._any = any_descriptor
+        self._count = count
+        self._held: list[int] = []
+        self.take()
+
+    def take(self) -> None:
+        with suppress(OSError):  # none is free now; the next spawn will say so
+            while len(self._held) < self._count:
+                self._held.append(os.dup(self._any))
+
+    def free(self) -> None:
+        while self._held:
+            os.close(self._held.pop())
 
 
 def posix_spawn(
@@ -134,28 +163,3 @@ def popen_spawn(
     pid = process.pid
     process.returncode = 0  # the exit is waited for elsewhere; this object must neither wait nor warn
     return pid
-
-
-def prepare_descriptors(keep: Iterable[int] = ()) -> None:
-    """Make sure that 0 to 2 are open, and that no child inherits what procsup itself inherited beyond them."""
-    for descriptor in range(3):
-        try:
-            os.fstat(descriptor)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is this one
-    kept = set(keep)
-    for descriptor in _open_descriptors():
-        if descriptor > 2 and descriptor not in kept:
-            try:
-                os.set_inheritable(descriptor, False)
-            except OSError:
-                continue  # the descriptor with which the folder was read
-
-
-def _open_descriptors() -> list[int]:
-    for folder in ("/proc/self/fd", "/dev/fd"):
-        try:
-            return [int(name) for name in os.listdir(folder)]
-        except OSError:
-            continue
-    return list(range(256))

@@ -8,37 +8,38 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NamedTuple, assert_never
 
-from procsup.config.expand import expand_command, find_executable
 from procsup.config.project import Project
 from procsup.core.actions import Action, KeepFormation, Kill, Notice, Quit, Signal, Spawn, StopDone, Tell
-from procsup.core.events import DeadlineReached, Event, ProjectRead
-from procsup.core.model import Formation, ProcessType, RestartRule, StopPlan
-from procsup.core.supervisor import Supervisor
+from procsup.core.events import DeadlineReached, Event, SpawnFailed
+from procsup.core.model import Exit, InstanceName, Wish
 from procsup.output.console import Console
 from procsup.output.pump import Pump
+from procsup.runtime.beginning import Beginning
 from procsup.runtime.keeper import FormationKeeper
-from procsup.runtime.processes import Launch, Processes
+from procsup.runtime.launch import launch
+from procsup.runtime.options import RunOptions
+from procsup.runtime.processes import Processes
 from procsup.runtime.wording import tell
 
 # So long the loop may be busy with events in a row before pipes and clients have their turn, in seconds.
 SLICE = 0.01
 
 
-class Policy(NamedTuple):
-    """What the command line says about every process type."""
+class Wanted(NamedTuple):
+    """The instances that were wanted before a request, and those that are wanted since."""
 
-    restart: RestartRule
-    stop: StopPlan
+    before: frozenset[InstanceName]
+    after: frozenset[InstanceName]
 
 
 class _Entry(NamedTuple):
     """What waits in the inbox: `project` comes into force with its event, and `taken` is told of the outcome."""
 
     event: Event
-    taken: asyncio.Future[None] | None = None
+    taken: asyncio.Future[Wanted] | None = None
     project: Project | None = None
 
 
@@ -48,30 +49,38 @@ class Daemon:
     def __init__(
         self,
         project: Project,
-        policy: Policy,
+        options: RunOptions,
+        beginning: Beginning,
         console: Console,
         pump: Pump,
         keeper: FormationKeeper,
-        *,
-        keep_going: bool = False,
-        portable: bool = False,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self.project = project
-        self.policy = policy
+        self.policy = options.policy
         self.console = console
         self.keeper = keeper
         self.finished: asyncio.Future[int] = self._loop.create_future()
         self.stopped = 0
         self.killed: list[str] = []
-        seed = int(self._loop.time() * 1e6)  # only so that two supervisors do not restart in step
-        self.supervisor = Supervisor(base_port=project.base_port, keep_going=keep_going, seed=seed)
-        self._processes = Processes(self._loop, pump, self.post, portable=portable)
+        self.supervisor = beginning.supervisor
+        self._processes = Processes(self._loop, beginning.spawner, pump, self.post, portable=options.portable)
         self._inbox: deque[_Entry] = deque()
         self._working = False
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at: float | None = None
         self._awaited: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
+
+    def take_over(self, beginning: Beginning) -> None:
+        """Look after the children that were started before us, and carry out what is left to be done."""
+        for name, child in beginning.born:
+            if isinstance(child, Exit):
+                self.post(SpawnFailed(name, child))
+            else:
+                self._processes.adopt(name, child)
+        beginning.born.clear()
+        for order in beginning.orders:
+            self._carry_out(order)
 
     # The inbox
 
@@ -79,11 +88,11 @@ class Daemon:
         """Take note of an event; it is handled in its turn."""
         self._put(_Entry(event))
 
-    async def ask(self, event: Event, project: Project | None = None) -> None:
+    async def ask(self, event: Event, project: Project | None = None) -> Wanted:
         """Post a request and wait until the core has taken it. Raises RequestRefused where it has not."""
-        taken: asyncio.Future[None] = self._loop.create_future()
+        taken: asyncio.Future[Wanted] = self._loop.create_future()
         self._put(_Entry(event, taken, project))
-        await taken
+        return await taken
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until `condition` holds; it is asked again whenever something has happened."""
@@ -91,14 +100,6 @@ class Daemon:
             came_true: asyncio.Future[None] = self._loop.create_future()
             self._awaited.append((condition, came_true))
             await came_true
-
-    def project_read(self, project: Project, counts: Formation, kept: Formation) -> ProjectRead:
-        """The event that tells the core of a project; to be asked together with it."""
-        types = tuple(
-            ProcessType(each.name, project.fingerprint(each.name), self.policy.restart, self.policy.stop)
-            for each in project.types
-        )
-        return ProjectRead(types, counts, kept)
 
     def now(self) -> float:
         return self._loop.time()
@@ -113,21 +114,12 @@ class Daemon:
         """The consumer."""
         give_way_at = self._loop.time() + SLICE
         while self._inbox and self._loop.time() < give_way_at:
-            event, taken, project = self._inbox.popleft()
+            entry = self._inbox.popleft()
             try:
-                orders = self.supervisor.handle(event, self._loop.time())
+                self._handle(entry)
             except Exception as error:
-                if taken is None:
-                    self._fail(error)
-                    return
-                if not taken.cancelled():
-                    taken.set_exception(error)
-                continue
-            self.project = project or self.project
-            for order in orders:
-                self._carry_out(order)
-            if taken is not None and not taken.cancelled():
-                taken.set_result(None)
+                self._fail(error)
+                return
         if self._inbox:
             self._loop.call_soon(self._work)
             return
@@ -135,10 +127,39 @@ class Daemon:
         self._set_alarm()
         self._tell_those_who_wait()
 
+    def _handle(self, entry: _Entry) -> None:
+        event, taken, project = entry
+        before = self._wanted() if taken is not None else frozenset()
+        try:
+            orders = self.supervisor.handle(event, self._loop.time())
+        except Exception as error:
+            if taken is None:
+                raise
+            if not taken.cancelled():
+                taken.set_exception(error)
+            return
+        self.project = project or self.project
+        after = self._wanted() if taken is not None else before
+        if before != after:
+            self.name_all()
+        for order in orders:
+            self._carry_out(order)
+        if taken is not None and not taken.cancelled():
+            taken.set_result(Wanted(before, after))
+
+    def _wanted(self) -> frozenset[InstanceName]:
+        return frozenset(each.name for each in self.supervisor.instances() if each.wish is Wish.UP)
+
+    def name_all(self) -> None:
+        """Let the console make room for the names that there are now."""
+        names = [str(each.name) for each in self.supervisor.instances()]
+        self.console.set_names(names, [each.name for each in self.project.types])
+
     def _carry_out(self, order: Action) -> None:
         match order:
             case Spawn(name):
-                self._processes.start(name, lambda: self._prepare(order))
+                ports = self.supervisor.type_ports
+                self._processes.start(name, lambda spawner: launch(spawner, self.project, order, ports))
             case Signal(name, number):
                 self._processes.signal(name, number)
             case Kill(name):
@@ -152,15 +173,6 @@ class Daemon:
                     self.finished.set_result(exit_code)
             case _:
                 assert_never(order)
-
-    def _prepare(self, order: Spawn) -> Launch:
-        """What to start for an instance, by the project as it is now. Raises OSError where it cannot run."""
-        (type_, number), port, unique_int = order.name, order.port, order.unique_int
-        environment: Mapping[str, str] = self.project.instance_environment(
-            type_, number, port, unique_int, self.supervisor.type_ports
-        )
-        argv = expand_command(self.project.type(type_).command, environment, unique_int).argv
-        return Launch(find_executable(argv[0], environment, self.project.root), argv, environment)
 
     def _tell(self, notice: Notice) -> None:
         if isinstance(notice, StopDone):

@@ -5,18 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 
-from procsup.runtime.formation_store import load, save
+from procsup.runtime.formation_store import save
 
 
 class FormationKeeper:
-    """Writes one formation at a time, the newest; `complain` is told once when the disk does not take it.
+    """Writes one formation at a time, the newest; `complain` is told once when the disk does not take it."""
 
-    Raises ConfigError if what was kept is not to be understood.
-    """
-
-    def __init__(self, folder: str, complain: Callable[[str], None]) -> None:
+    def __init__(self, folder: str, formation: Mapping[str, int], complain: Callable[[str], None]) -> None:
         self._folder = folder
-        self.formation: Mapping[str, int] = load(folder)
+        self.formation = formation
         self._complain = complain
         self._newest: Mapping[str, int] | None = None
         self._writing: asyncio.Task[None] | None = None

@@ -5,23 +5,16 @@ from __future__ import annotations
 import os
 import signal
 from asyncio import AbstractEventLoop
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from procsup.core.events import Fact, LeaderExited, Spawned, SpawnFailed, TreeVanished
 from procsup.core.model import Exit, InstanceName
-from procsup.runtime.child import Spawner, popen_spawn
+from procsup.runtime.child import Child, Spawner
 from procsup.runtime.exits import choose_watch
+from procsup.runtime.launch import failure
 from procsup.runtime.tree import Remains, group_exists
-
-
-class Launch(NamedTuple):
-    """All that is needed to start one copy."""
-
-    executable: str
-    argv: tuple[str, ...]
-    environment: Mapping[str, str]
 
 
 class Pipes(Protocol):
@@ -35,26 +28,44 @@ class Processes:
     """`portable` avoids pidfds and posix_spawn, as on systems that have none; the tests run both ways."""
 
     def __init__(
-        self, loop: AbstractEventLoop, pipes: Pipes, report: Callable[[Fact], None], *, portable: bool = False
+        self,
+        loop: AbstractEventLoop,
+        spawner: Spawner,
+        pipes: Pipes,
+        report: Callable[[Fact], None],
+        *,
+        portable: bool = False,
     ) -> None:
         self._loop = loop
         self._pipes = pipes
         self._report = report
         self._portable = portable
-        self._spawner = Spawner(popen_spawn if portable else None)
+        self._spawner = spawner
         self._watch = choose_watch(loop, self._ended, portable)
         self._leaders: dict[InstanceName, int] = {}
         self._names: dict[int, InstanceName] = {}
         self._remains: dict[InstanceName, Remains] = {}
 
-    def start(self, name: InstanceName, prepare: Callable[[], Launch]) -> None:
+    def start(self, name: InstanceName, launch: Callable[[Spawner], Child]) -> None:
         try:
-            launch = prepare()
-            child = self._spawner.start(launch.executable, launch.argv, launch.environment)
+            child = launch(self._spawner)
         except OSError as error:
             self._report(SpawnFailed(name, failure(error)))
+        else:
+            self.adopt(name, child)
+
+    def adopt(self, name: InstanceName, child: Child) -> None:
+        """Look after a child just started."""
+        try:
+            self._watch.watch(child.pid)
+        except OSError as error:
+            # No descriptor left for it (clients may hold the reserve). What cannot be watched must not run.
+            os.killpg(child.pid, signal.SIGKILL)
+            os.waitpid(child.pid, 0)
+            os.close(child.stdout)
+            os.close(child.stderr)
+            self._report(SpawnFailed(name, failure(error)))
             return
-        self._watch.watch(child.pid)
         self._leaders[name] = child.pid
         self._names[child.pid] = name
         for stream, descriptor in (("stdout", child.stdout), ("stderr", child.stderr)):
@@ -102,10 +113,3 @@ class Processes:
     def _vanished(self, name: InstanceName) -> None:
         self._remains.pop(name).close()
         self._report(TreeVanished(name))
-
-
-def failure(error: OSError) -> Exit:
-    """Why a copy could not be started, with the code that a shell would give."""
-    what = f"{error.filename}: " if error.filename else ""
-    code = 127 if isinstance(error, FileNotFoundError) else 126
-    return Exit(code, error=f"{what}{error.strerror or error}")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from procsup.config.project import Project
 from procsup.core.model import Wish
+from procsup.runtime.beginning import project_read
 from procsup.runtime.daemon import Daemon
 from procsup.runtime.keeper import FormationKeeper
 
@@ -29,7 +30,7 @@ class Reloader:
             self._daemon.console.notice(
                 f"warning: PORT is {project.base_port} now; ports stay as they are until procsup is stopped and started"
             )
-        event = self._daemon.project_read(project, self._counts(project), self._keeper.formation)
+        event = project_read(project, self._daemon.policy, self._counts(project), self._keeper.formation)
         await self._daemon.ask(event, project)
         changes = sum(step["action"] != "keep" for step in plan)
         self._daemon.console.notice(

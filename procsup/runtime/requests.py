@@ -65,14 +65,12 @@ class Requests:
         return self._supervisor.formation
 
     async def _scale(self, params: Params) -> object:
-        before = self._wanted()
         changes = tuple(
             ScaleChange(name, change["count"], change["relative"])
             for change in params["changes"]
             for name in (scaled_by_all(self._daemon.project) if change["type"] == "all" else (change["type"],))
         )
-        await self._daemon.ask(ScaleRequested(changes))
-        after = self._wanted()
+        before, after = await self._daemon.ask(ScaleRequested(changes))
         answer: dict[str, object] = {
             "formation": self._supervisor.formation,
             "started": [str(name) for name in sorted(after - before)],
@@ -96,11 +94,14 @@ class Requests:
         return {"stopped": [str(name) for name in names], "failed": await self._settled(names)}
 
     async def _restart(self, params: Params) -> object:
-        await self._daemon.ask(RestartRequested(tuple(params["names"]), params["rolling"]))
         wanted = params["names"] or tuple(self._supervisor.formation)
-        names = [each.name for each in self._supervisor.resolve(wanted)]
+        before = {each.name: each.edition for each in self._supervisor.resolve(wanted)}
+        await self._daemon.ask(RestartRequested(tuple(params["names"]), params["rolling"]))
         if params["rolling"]:
             await self._daemon.until(lambda: not self._supervisor.rolling)
+        # A rolling restart that was halted has not come to all of them.
+        renewed = (each for each in self._supervisor.resolve(wanted) if each.edition != before.get(each.name))
+        names = [each.name for each in renewed]
         return {"restarted": [str(name) for name in names], "failed": await self._settled(names)}
 
     async def _reload(self, params: Params) -> object:
@@ -111,9 +112,6 @@ class Requests:
     async def _shutdown(self, _params: Params) -> object:
         await self._daemon.ask(ShutdownRequested(0))
         return {"pid": os.getpid()}
-
-    def _wanted(self) -> set[InstanceName]:
-        return {each.name for each in self._supervisor.instances() if each.wish is Wish.UP}
 
     async def _settled(self, names: Iterable[InstanceName]) -> list[dict[str, object]]:
         """Wait until what is wanted of these is so, and return those for which it is not."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+from typing import NamedTuple
 
 from procsup.control.address import make_private
 from procsup.errors import AlreadyRunning, ProcsupError
@@ -83,6 +84,14 @@ class RootLock:
 
     def _path(self, name: str) -> str:
         return os.path.join(self._folder, name)
+
+
+class Claim(NamedTuple):
+    """What a supervisor holds of its project: the state folder, where its socket is to be, and the lock."""
+
+    folder: str
+    socket: str
+    lock: RootLock
 
 
 def _holder(descriptor: int) -> str:

@@ -8,13 +8,10 @@ import signal
 from collections.abc import Awaitable, Callable
 
 from procsup.core.events import ShutdownRequested
+from procsup.core.model import RequestRefused
 from procsup.errors import ProcsupError
 from procsup.runtime.daemon import Daemon
-
-
-def unblock_signals() -> None:
-    """Whoever started us may have blocked some; we could not be stopped then."""
-    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+from procsup.runtime.inherited import release_signals
 
 
 class SignalDesk:
@@ -34,10 +31,15 @@ class SignalDesk:
         self._handle(signal.SIGUSR2, lambda: daemon.console.notice("SIGUSR2: this version cannot upgrade in place yet"))
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup, which means: live on
             self._handle(signal.SIGHUP, self._hang_up)
+        release_signals()
 
     def close(self) -> None:
+        """All is down: who asks once more for the end must not interrupt it, nor change the exit code."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, self._handled)
         for number in self._handled:
             self._loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, self._handled)
 
     def _handle(self, number: signal.Signals, action: Callable[[], None]) -> None:
         self._loop.add_signal_handler(number, action)
@@ -55,7 +57,7 @@ class SignalDesk:
     async def _reload_and_tell(self) -> None:
         try:
             await self._reload()
-        except ProcsupError as error:
+        except (ProcsupError, RequestRefused) as error:
             self._daemon.console.notice(f"not reloaded, nothing changed:\n{error}")
 
 

@@ -63,7 +63,10 @@ def seconds(count: float) -> str:
 
 
 def describe_process(pid: int) -> str:
-    member = read_member(pid)
+    try:
+        member = read_member(pid)
+    except OSError:
+        member = None
     return f"pid {pid}, {member.name}" if member else f"pid {pid}"
 
 

@@ -1,0 +1,98 @@
+"""The first children, started before the event loop is even imported: they run while we go on loading.
+
+asyncio and the control socket take longer to load than all that is needed to start a child. The signals that could
+end us are held until the loop can act on them, so nothing is left behind if one comes in between.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import NamedTuple
+
+from procsup.config.project import Project
+from procsup.core.actions import Action, Spawn
+from procsup.core.events import ProjectRead
+from procsup.core.model import Exit, InstanceName, ProcessType, RequestRefused
+from procsup.core.numbers import PORTS_PER_TYPE
+from procsup.core.supervisor import Supervisor
+from procsup.errors import UsageError
+from procsup.runtime.child import Child, Spawner, popen_spawn
+from procsup.runtime.launch import failure, launch
+from procsup.runtime.listening import taken_ports
+from procsup.runtime.options import Policy, RunOptions
+
+
+class Beginning(NamedTuple):
+    """What the loop takes over: the children that were born, and the orders that still wait to be carried out.
+
+    `kept` is the formation as it was kept over the last stop.
+    """
+
+    supervisor: Supervisor
+    spawner: Spawner
+    kept: Mapping[str, int]
+    born: list[tuple[InstanceName, Child | Exit]]
+    orders: list[Action]
+    warnings: list[str]
+
+    def abandon(self) -> None:
+        """There will be no loop: nothing that was started may stay. Nobody has reaped them: their pids are theirs."""
+        for _, child in self.born:
+            if isinstance(child, Child):
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(child.pid, signal.SIGKILL)
+
+
+def begin(project: Project, options: RunOptions, kept: Mapping[str, int]) -> Beginning:
+    """Start the first of the formation. Raises UsageError for one that is not possible."""
+    counts = _counts(project, options, kept)
+    warnings = [*project.warnings, *_trouble_with_ports(project, counts)]
+    now = time.monotonic()
+    # The seed is only so that two supervisors do not restart in step.
+    supervisor = Supervisor(base_port=project.base_port, keep_going=options.keep_going, seed=int(now * 1e6))
+    try:
+        orders = supervisor.handle(project_read(project, options.policy, counts, kept), now)
+    except RequestRefused as error:
+        raise UsageError(str(error)) from error
+    spawner = Spawner(popen_spawn if options.portable else None)
+    born: list[tuple[InstanceName, Child | Exit]] = []
+    waiting: list[Action] = []
+    for order in orders:
+        # The portable way hands our signal mask to the child, and just now that holds signals back.
+        if not isinstance(order, Spawn) or options.portable:
+            waiting.append(order)
+            continue
+        try:
+            born.append((order.name, launch(spawner, project, order, supervisor.type_ports)))
+        except OSError as error:
+            born.append((order.name, failure(error)))
+    return Beginning(supervisor, spawner, kept, born, waiting, warnings)
+
+
+def project_read(project: Project, policy: Policy, counts: Mapping[str, int], kept: Mapping[str, int]) -> ProjectRead:
+    """The event that tells the core of a project."""
+    types = tuple(
+        ProcessType(each.name, project.fingerprint(each.name), policy.restart, policy.stop) for each in project.types
+    )
+    return ProjectRead(types, counts, kept)
+
+
+def _counts(project: Project, options: RunOptions, kept: Mapping[str, int]) -> dict[str, int]:
+    """`-m` over what was scaled earlier over the default; a type that is asked for by name has at least one."""
+    counts = {name: options.counts.get(name, kept.get(name, count)) for name, count in project.default_counts().items()}
+    if options.only:
+        counts = {name: options.counts.get(name, count or 1) * (name in options.only) for name, count in counts.items()}
+    return counts
+
+
+def _trouble_with_ports(project: Project, counts: Mapping[str, int]) -> list[str]:
+    names = {
+        project.port_of(name) + number: f"{name}.{number + 1}"
+        for name, count in counts.items()
+        for number in range(min(count, PORTS_PER_TYPE))
+    }
+    return [f"{names[port]}: port {port} is in use by {who}" for port, who in sorted(taken_ports(names).items())]

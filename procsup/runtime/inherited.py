@@ -1,0 +1,50 @@
+"""What procsup was itself started with, and does not hand on: open descriptors, blocked and ignored signals."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+# The signals that mean something to a supervisor; all of them would end a program that does not know them.
+OURS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+
+
+def undo_inherited_signals() -> None:
+    """Whoever started us may have blocked some: we could not be stopped then. Or ignored SIGCHLD: the kernel would
+    reap our children before we learn how they ended.
+    """
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
+
+def hold_signals() -> None:
+    """What would end us waits until `release_signals`: before the event loop runs, nobody could stop the children."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, OURS)
+
+
+def release_signals() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def prepare_descriptors() -> None:
+    """Make sure that 0 to 2 are open, and that no child inherits what procsup itself inherited beyond them."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is this one
+    for descriptor in _open_descriptors():
+        if descriptor > 2:
+            try:
+                os.set_inheritable(descriptor, False)
+            except OSError:
+                continue  # the descriptor with which the folder was read
+
+
+def _open_descriptors() -> list[int]:
+    for folder in ("/proc/self/fd", "/dev/fd"):
+        try:
+            return [int(name) for name in os.listdir(folder)]
+        except OSError:
+            continue
+    return list(range(256))

@@ -1,0 +1,114 @@
+"""The supervisor from its event loop on: output, control socket and signals are put together, and taken down again."""
+
+from __future__ import annotations
+
+import asyncio
+import select
+from collections.abc import Callable
+
+from procsup.config.project import Project
+from procsup.control.peer import Peer
+from procsup.control.server import ControlServer
+from procsup.core.events import ShutdownRequested
+from procsup.errors import ProcsupError
+from procsup.output.bounded_file import BoundedFile
+from procsup.output.console import Console
+from procsup.output.pump import Pump
+from procsup.runtime.beginning import Beginning
+from procsup.runtime.daemon import Daemon
+from procsup.runtime.keeper import FormationKeeper
+from procsup.runtime.options import RunOptions
+from procsup.runtime.reload import Reloader
+from procsup.runtime.requests import Requests
+from procsup.runtime.rundir import Claim
+from procsup.runtime.signals import SignalDesk
+
+# A reader that has stopped reading holds up the end no longer than this; that its last part is lost is told.
+LAST_FLUSH = 2.0
+# Without a readiness check, a formation that has run so long counts as up for `--detach`.
+UP_AFTER = 1.0
+
+
+def supervise(
+    project: Project,
+    read: Callable[[], Project],
+    options: RunOptions,
+    beginning: Beginning,
+    claim: Claim,
+) -> int:
+    """Run the loop to its end, and return the exit code."""
+    return asyncio.run(_supervise(project, read, options, beginning, claim))
+
+
+async def _supervise(
+    project: Project,
+    read: Callable[[], Project],
+    options: RunOptions,
+    beginning: Beginning,
+    claim: Claim,
+) -> int:
+    loop = asyncio.get_running_loop()
+    log = BoundedFile(options.log, 1) if options.log is not None else None
+    console = Console(
+        loop, 1, options.style, lambda: daemon.post(ShutdownRequested(0)), sink=log.sink() if log is not None else None
+    )
+    keeper = FormationKeeper(claim.folder, beginning.kept, lambda trouble: console.notice(f"warning: {trouble}"))
+    pump = Pump(loop, console, options.quiet)
+    daemon = Daemon(project, options, beginning, console, pump, keeper)
+    reloader = Reloader(daemon, read, keeper)
+    requests = Requests(daemon, reloader)
+
+    async def answer(method: str, params: dict[str, object], _peer: Peer) -> object:
+        return await requests.answer(method, params)
+
+    server = ControlServer(claim.socket, answer, lambda text, _error: console.notice(f"warning: {text}"))
+    desk: SignalDesk | None = None
+    try:
+        await server.start()
+        desk = SignalDesk(daemon, reloader.reload, log.reopen if log is not None else lambda: None)
+        exit_code = await _from_start_to_end(daemon, beginning, options)
+    except BaseException:
+        daemon.kill_all()
+        raise
+    finally:
+        await keeper.kept()
+        pump.detach_all()
+        daemon.close()
+        everything = await console.flush_pending(LAST_FLUSH)
+        claim.lock.release()  # first: who waits for us to be gone may start the next supervisor at once
+        await server.close()
+        console.close()
+        if desk is not None:
+            desk.close()
+    if not everything:
+        if not select.select((), (2,), (), 0)[1]:
+            return 1  # stderr is the same pipe, as after 2>&1: a word there would wait for ever
+        raise ProcsupError("the reader of procsup's output has stopped reading: its last part is lost")
+    return exit_code
+
+
+async def _from_start_to_end(daemon: Daemon, beginning: Beginning, options: RunOptions) -> int:
+    console = daemon.console
+    daemon.name_all()
+    for warning in beginning.warnings:
+        console.notice(f"warning: {warning}")
+    daemon.take_over(beginning)
+    watcher = asyncio.create_task(_tell_when_up(daemon, options.on_up)) if options.on_up is not None else None
+    try:
+        exit_code = await daemon.finished
+    finally:
+        if watcher is not None:
+            watcher.cancel()
+    if daemon.stopped or daemon.killed:
+        left = sum(each.unkillable for each in daemon.supervisor.instances())
+        killed = f" ({', '.join(daemon.killed)})" if daemon.killed else ""
+        console.notice(f"{daemon.stopped} stopped, {len(daemon.killed)} killed{killed}, {left} left")
+    return exit_code
+
+
+async def _tell_when_up(daemon: Daemon, on_up: Callable[[list[str]], None]) -> None:
+    everyone = daemon.supervisor.instances
+    await daemon.until(lambda: all(each.settled for each in everyone()))
+    await asyncio.sleep(UP_AFTER)
+    failed = [str(each.name) for each in everyone() if not each.up or each.last_exit is not None]
+    on_up(failed)
