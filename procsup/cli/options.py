@@ -153,11 +153,7 @@ def _typed_before(ctx: click.Context, key: str) -> bool:
     """Whether this option was typed before the command, and behind it comes only from a variable."""
     typed = click.core.ParameterSource.COMMANDLINE
     group = ctx.parent
-    return (
-        group is not None
-        and group.get_parameter_source(key) is typed
-        and ctx.get_parameter_source(key) is not typed
-    )
+    return group is not None and group.get_parameter_source(key) is typed and ctx.get_parameter_source(key) is not typed
 
 
 def remember_common(ctx: click.Context, common: Mapping[str, Any]) -> None:

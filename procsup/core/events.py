@@ -46,7 +46,7 @@ class DeadlineReached(Value):
 
 
 class ScaleChange(NamedTuple):
-    """`type=amount`, or by `amount` more or fewer where it is relative. The type "all" means each of them."""
+    """`type=amount`, or by `amount` more or fewer where it is relative."""
 
     type: str
     amount: int

@@ -27,6 +27,7 @@ class PortBook:
         self._base = base
         self._positions: dict[str, int] = {}
         self._taken: set[int] = set()
+        self._free_behind = 0  # no port behind the hundreds is free below this one
 
     def refuse_unless_fits(self, counts: Formation) -> None:
         """Raise RequestRefused if a formation would need ports past the last one."""
@@ -52,6 +53,7 @@ class PortBook:
                 position += 1
             held.add(position)
             self._positions[name] = position
+        self._free_behind = 0
 
     def first_ports(self) -> dict[str, int]:
         """The port of instance 1 of each type."""
@@ -60,14 +62,16 @@ class PortBook:
     def take(self, type_name: str, number: int) -> int:
         port = usual_port(self._base, self._positions[type_name], number)
         if number > PORTS_PER_TYPE or port in self._taken:
-            port = usual_port(self._base, max(self._positions.values()) + 1, 1)
+            port = max(self._free_behind, usual_port(self._base, max(self._positions.values()) + 1, 1))
             while port in self._taken:
                 port += 1
+            self._free_behind = port + 1
         self._taken.add(port)
         return port
 
     def give_back(self, port: int) -> None:
         self._taken.discard(port)
+        self._free_behind = min(self._free_behind, port)
 
     def _overlaps(self, position: int) -> bool:
         first = usual_port(self._base, position, 1)

@@ -54,13 +54,13 @@ class Roster:
         """The counts as they would be after `changes`. Raises RequestRefused."""
         counts = self.counts
         for change in changes:
-            for name in self._types if change.type == "all" else (change.type,):
-                if name not in counts:
-                    raise UnknownName(name)
-                count = counts[name] + change.amount if change.relative else change.amount
-                if count < 0:
-                    raise RequestRefused(f"{name} has {counts[name]} instances; {-change.amount} cannot be taken away")
-                counts[name] = count
+            name, amount = change.type, change.amount
+            if name not in counts:
+                raise UnknownName(name)
+            count = counts[name] + amount if change.relative else amount
+            if count < 0:
+                raise RequestRefused(f"{name} has {counts[name]} instances; {-amount} cannot be taken away")
+            counts[name] = count
         self.refuse_unless_possible(counts)
         return counts
 

@@ -35,8 +35,9 @@ from procsup.core.reminder import Reminder
 from procsup.core.rolling import RollingRestart
 from procsup.core.roster import Roster
 
-# So many spawn orders are outstanding at once: between them a stop or a command gets its turn.
-SPAWNS_AT_ONCE = 16
+# So many spawn orders are given at once, the next when all of these are answered: in between, a stop or a command gets
+# its turn. A spawn takes most of a millisecond.
+SPAWNS_AT_ONCE = 32
 
 
 class Supervisor:
@@ -172,6 +173,8 @@ class Supervisor:
 
     def _take_turns(self) -> list[Action]:
         orders: list[Action] = []
+        if self._starting:
+            return orders
         while self._queue and len(self._starting) < SPAWNS_AT_ONCE:
             instance = self._queue.popleft()
             if isinstance(instance.state, Queued):
@@ -205,8 +208,7 @@ class Supervisor:
     def _scale(self, changes: tuple[events.ScaleChange, ...], now: float) -> list[Action]:
         self._refuse_in_shutdown()
         before, after = self.formation, self._roster.scaled(changes)
-        asked = {name for change in changes for name in (after if change.type == "all" else (change.type,))}
-        self._kept |= {name: after[name] for name in asked}
+        self._kept |= {change.type: after[change.type] for change in changes}
         orders: list[Action] = [
             Tell(ScaledTo(name, before[name], after[name])) for name in after if after[name] != before[name]
         ]

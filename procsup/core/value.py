@@ -21,6 +21,9 @@ class Value:
 
     def __init__(self, *values: object, **named: object) -> None:
         fields, given = self._fields, self.__dict__
+        if not named and len(values) == len(fields):
+            given.update(zip(fields, values, strict=True))
+            return
         given.update(zip(fields, values, strict=False))
         given.update(named)
         if len(given) < len(fields):

@@ -67,7 +67,7 @@ def begin(project: Project, options: RunOptions, kept: Mapping[str, int]) -> Beg
             waiting.append(order)
             continue
         try:
-            born.append((order.name, launch(spawner, project, order, supervisor.type_ports)))
+            born.append((order.name, launch(project, order, supervisor.type_ports, spawner)))
         except OSError as error:
             born.append((order.name, failure(error)))
     return Beginning(supervisor, spawner, kept, born, waiting, warnings)

@@ -39,7 +39,7 @@ class Spawner:
         self._stdin, self._stdin_writer = os.pipe()
         self._inherited_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
         self._own_limit = self._raise_limit()
-        self._low = _LowDescriptors(self._stdin, 0 if self._spawn is posix_spawn else _FOR_SUBPROCESS)
+        self._low = _LowDescriptors(self._stdin, 0 if self._own_limit == self._inherited_limit[0] else _LOW)
 
     def start(self, executable: str, argv: tuple[str, ...], environment: Mapping[str, str]) -> Child:
         """Run `executable` in the current folder. Raises OSError where it cannot be started."""
@@ -72,13 +72,20 @@ class Spawner:
         soft, hard = self._inherited_limit
         if soft == self._own_limit:
             return self._run(executable, argv, environment, stdio)
-        self._low.free()
+        crowded = self._spawn is not posix_spawn or max(stdio) >= soft
+        low: list[int] = []
+        if crowded:
+            self._low.free()
+            low = [os.dup(each) for each in stdio]
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         try:
-            return self._run(executable, argv, environment, stdio)
+            return self._run(executable, argv, environment, (low[0], low[1], low[2]) if low else stdio)
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (self._own_limit, hard))
-            self._low.take()
+            for descriptor in low:
+                os.close(descriptor)
+            if crowded:
+                self._low.take()
 
     def _run(
         self, executable: str, argv: tuple[str, ...], environment: Mapping[str, str], stdio: tuple[int, int, int]
@@ -104,12 +111,12 @@ class Spawner:
         return wanted
 
 
-_FOR_SUBPROCESS = 4  # it opens a pipe to learn of errors, and a folder in the child
+_LOW = 7  # three to hand on; `subprocess` opens a pipe to learn of errors, and a folder in the child
 
 
 class _LowDescriptors:
-    """A few low numbers, kept for the moment of a spawn: what `subprocess` opens for itself must be below the limit
-    that the child is given, and with a thousand children all low numbers are long taken.
+    """A few low numbers, kept for the moment of a spawn, which takes place under the children's limit: with a thousand
+    children all low numbers are long taken, and glibc's posix_spawn refuses (EBADF) to hand on higher ones.
     """
 
     def __init__(self, any_descriptor: int, count: int) -> None:

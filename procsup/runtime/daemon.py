@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple, assert_never
 
 from procsup.config.project import Project
 from procsup.core.actions import Action, KeepFormation, Kill, Notice, Quit, Signal, Spawn, StopDone, Tell
-from procsup.core.events import DeadlineReached, Event, SpawnFailed
-from procsup.core.model import Exit, InstanceName, Wish
+from procsup.core.events import DeadlineReached, Event
+from procsup.core.model import InstanceName, Wish
 from procsup.output.console import Console
 from procsup.output.pump import Pump
 from procsup.runtime.beginning import Beginning
@@ -73,14 +74,9 @@ class Daemon:
 
     def take_over(self, beginning: Beginning) -> None:
         """Look after the children that were started before us, and carry out what is left to be done."""
-        for name, child in beginning.born:
-            if isinstance(child, Exit):
-                self.post(SpawnFailed(name, child))
-            else:
-                self._processes.adopt(name, child)
+        self._processes.adopt(beginning.born)
         beginning.born.clear()
-        for order in beginning.orders:
-            self._carry_out(order)
+        self._carry_out(beginning.orders)
 
     # The inbox
 
@@ -142,8 +138,7 @@ class Daemon:
         after = self._wanted() if taken is not None else before
         if before != after:
             self.name_all()
-        for order in orders:
-            self._carry_out(order)
+        self._carry_out(orders)
         if taken is not None and not taken.cancelled():
             taken.set_result(Wanted(before, after))
 
@@ -155,11 +150,18 @@ class Daemon:
         names = [str(each.name) for each in self.supervisor.instances()]
         self.console.set_names(names, [each.name for each in self.project.types])
 
-    def _carry_out(self, order: Action) -> None:
+    def _carry_out(self, orders: list[Action]) -> None:
+        spawns = [order for order in orders if isinstance(order, Spawn)]
+        for order in orders:
+            self._carry_out_one(order)
+        if spawns:
+            ports = self.supervisor.type_ports
+            self._processes.start([(each.name, partial(launch, self.project, each, ports)) for each in spawns])
+
+    def _carry_out_one(self, order: Action) -> None:
         match order:
-            case Spawn(name):
-                ports = self.supervisor.type_ports
-                self._processes.start(name, lambda spawner: launch(spawner, self.project, order, ports))
+            case Spawn():
+                pass  # all together, at the end
             case Signal(name, number):
                 self._processes.signal(name, number)
             case Kill(name):

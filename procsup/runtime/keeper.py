@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import Callable, Mapping
 
 from procsup.runtime.formation_store import save
@@ -29,11 +30,20 @@ class FormationKeeper:
         if self._writing is not None:
             await asyncio.shield(self._writing)
 
+    async def _save(self, formation: Mapping[str, int]) -> None:
+        try:
+            await asyncio.to_thread(save, self._folder, formation)
+        except OSError as error:
+            if error.errno != errno.EMFILE:
+                raise
+            # While a child is being started the children's limit of open files is ours too; here none is.
+            save(self._folder, formation)
+
     async def _write(self) -> None:
         while self._newest is not None:
             formation, self._newest = self._newest, None
             try:
-                await asyncio.to_thread(save, self._folder, formation)
+                await self._save(formation)
             except Exception as error:  # whatever it is, the processes run on
                 reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
                 trouble = f"the formation cannot be kept in {self._folder}: {reason}; it is lost at the next start"

@@ -11,7 +11,7 @@ from procsup.core.model import Exit
 from procsup.runtime.child import Child, Spawner
 
 
-def launch(spawner: Spawner, project: Project, order: Spawn, type_ports: Mapping[str, int]) -> Child:
+def launch(project: Project, order: Spawn, type_ports: Mapping[str, int], spawner: Spawner) -> Child:
     """Start it. Raises OSError where it cannot be started."""
     type_, number = order.name
     environment = project.instance_environment(type_, number, order.port, order.unique_int, type_ports)

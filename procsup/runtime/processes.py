@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from asyncio import AbstractEventLoop
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Protocol
 
@@ -46,16 +46,22 @@ class Processes:
         self._names: dict[int, InstanceName] = {}
         self._remains: dict[InstanceName, Remains] = {}
 
-    def start(self, name: InstanceName, launch: Callable[[Spawner], Child]) -> None:
-        try:
-            child = launch(self._spawner)
-        except OSError as error:
-            self._report(SpawnFailed(name, failure(error)))
-        else:
-            self.adopt(name, child)
+    def start(self, launches: Sequence[tuple[InstanceName, Callable[[Spawner], Child]]]) -> None:
+        """All of them first, and only then what it takes to look after them: the children run meanwhile."""
+        started: list[tuple[InstanceName, Child | Exit]] = []
+        for name, launch in launches:
+            try:
+                started.append((name, launch(self._spawner)))
+            except OSError as error:
+                started.append((name, failure(error)))
+        self.adopt(started)
 
-    def adopt(self, name: InstanceName, child: Child) -> None:
-        """Look after a child just started."""
+    def adopt(self, started: Sequence[tuple[InstanceName, Child | Exit]]) -> None:
+        """Look after children just started, and report on each."""
+        for name, child in started:
+            self._report(SpawnFailed(name, child) if isinstance(child, Exit) else self._look_after(name, child))
+
+    def _look_after(self, name: InstanceName, child: Child) -> Fact:
         try:
             self._watch.watch(child.pid)
         except OSError as error:
@@ -64,13 +70,12 @@ class Processes:
             os.waitpid(child.pid, 0)
             os.close(child.stdout)
             os.close(child.stderr)
-            self._report(SpawnFailed(name, failure(error)))
-            return
+            return SpawnFailed(name, failure(error))
         self._leaders[name] = child.pid
         self._names[child.pid] = name
         for stream, descriptor in (("stdout", child.stdout), ("stderr", child.stderr)):
             self._pipes.attach(str(name), name.type, stream, child.pid, descriptor)
-        self._report(Spawned(name, child.pid))
+        return Spawned(name, child.pid)
 
     def signal(self, name: InstanceName, number: int) -> None:
         """To the group; then SIGCONT, for a process that is stopped would not hear it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 
 from procsup.core.model import Exit, Instance, Running
 from procsup.runtime.daemon import Daemon
@@ -15,7 +16,10 @@ from procsup.runtime.wording import signal_name, state_word, why
 async def status(daemon: Daemon, meter: UsageMeter | None) -> dict[str, object]:
     """`meter` measures CPU and memory, off the loop; without one they are null."""
     leaders = [each.pid for each in daemon.supervisor.instances() if each.pid is not None]
-    used = await asyncio.to_thread(meter.measure, leaders) if meter is not None and leaders else {}
+    used: Mapping[int, Usage] = {}
+    if meter is not None and leaders:
+        with suppress(OSError):  # no descriptor is free for it just now: null, rather than no answer
+            used = await asyncio.to_thread(meter.measure, leaders)
     now = daemon.now()
     answer: dict[str, object] = {
         "app": daemon.project.app,

@@ -36,6 +36,7 @@ def test_what_a_person_stopped_stays_stopped() -> None:
     assert stage.state("web.1") is Stopped
     assert stage.supervisor.formation == {"web": 2}, "the formation is as it was"
     assert stage.scale("web=3") == ["spawn web.3"], "scaling does not bring it back"
+    stage.runs("web.3")
     assert stage.start("web") == ["spawn web.1"]
 
 

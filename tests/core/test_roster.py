@@ -35,17 +35,20 @@ def test_each_type_gets_one_instance_unless_said_otherwise() -> None:
     assert stage.supervisor.formation == {"web": 1, "worker": 2, "release": 0}
 
 
-def test_no_more_than_sixteen_spawns_are_outstanding() -> None:
-    stage = Stage("web", counts={"web": 20})
-    assert len(stage.orders) == 16
-    assert stage.runs("web.1") == ["spawn web.17"]
-    assert stage.cannot_start("web.2") == ["spawn web.18"], "its turn comes again behind the others"
+def test_spawns_are_ordered_thirty_two_at_a_time() -> None:
+    stage = Stage("web", counts={"web": 40})
+    assert len(stage.orders) == 32
+    assert stage.cannot_start("web.1") == []
+    for number in range(2, 32):
+        assert stage.runs(f"web.{number}") == []
+    next_ones = [f"spawn web.{number}" for number in range(33, 41)]
+    assert stage.runs("web.32") == [*next_ones, "spawn web.1"], "its turn comes again behind the others"
 
 
 def test_a_command_has_not_to_wait_for_a_thousand_spawns() -> None:
     stage = Stage("web", counts={"web": 1000})
     assert stage.scale("web=0") == []
-    assert len(stage.names()) == 16
+    assert len(stage.names()) == 32
     stage.runs("web.1")
     assert stage.orders == ["SIGTERM web.1"]
 
@@ -109,14 +112,15 @@ def test_the_last_word_counts() -> None:
     for count in ("web=3", "web=0", "web=5", "web=2"):
         stage.scale(count)
     assert stage.supervisor.formation == {"web": 2}
-    assert stage.ends("web.1", BY_SIGTERM) == ["spawn web.1"]
+    stage.ends("web.1", BY_SIGTERM)
+    stage.runs()
     stage.runs()
     assert [each.up for each in stage.supervisor.instances() if each.name.number <= 2] == [True, True]
 
 
-def test_all_means_each_type_and_changes_apply_in_turn() -> None:
+def test_changes_apply_in_turn() -> None:
     stage = up("web", "worker", counts={"worker": 3})
-    stage.scale("all=2", "web=+1", "all=+1")
+    stage.scale("web=2", "worker=2", "web=+1", "worker=+1", "web=+1")
     assert stage.supervisor.formation == {"web": 4, "worker": 3}
 
 
@@ -151,8 +155,8 @@ def test_what_was_scaled_is_kept_type_by_type() -> None:
     assert stage.kept == {"worker": 3}, "nobody has scaled the others"
     stage.scale("web=+1")
     assert stage.kept == {"worker": 3, "web": 3}
-    stage.scale("all=0")
-    assert stage.kept == {"worker": 0, "web": 0, "clock": 0}
+    stage.scale("web=0", "worker=0")
+    assert stage.kept == {"worker": 0, "web": 0}
 
 
 def test_what_was_kept_for_other_types_is_handed_on() -> None:

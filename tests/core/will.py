@@ -78,7 +78,7 @@ class Will:
                 self.ever |= {each.name: each for each in event.types}
             case ScaleRequested(changes):
                 self.counts = self._scaled(event) or {}
-                asked = {name for each in changes for name in (self.counts if each.type == "all" else [each.type])}
+                asked = {each.type for each in changes}
                 self.kept |= {name: self.counts[name] for name in asked}
             case StartRequested(names):
                 self.counts |= self._one_each(names)
@@ -108,10 +108,9 @@ class Will:
     def _scaled(self, event: ScaleRequested) -> dict[str, int] | None:
         counts = dict(self.counts)
         for change in event.changes:
-            for name in list(counts) if change.type == "all" else [change.type]:
-                if name not in counts:
-                    return None
-                counts[name] = counts[name] * change.relative + change.amount
-                if counts[name] < 0:
-                    return None
+            if change.type not in counts:
+                return None
+            counts[change.type] = counts[change.type] * change.relative + change.amount
+            if counts[change.type] < 0:
+                return None
         return counts
