@@ -14,6 +14,12 @@ from tests import leaks
 _STEERING = ("PROCSUP_", "PORT", "PROCFILE", "NO_COLOR", "FORCE_COLOR", "XDG_", "NOTIFY_", "LISTEN_")
 
 
+@pytest.fixture(autouse=True, scope="session")
+def heard_hangups() -> None:
+    """Under nohup SIGHUP is ignored, and so it would be in all that the tests start: procsup takes that for a wish."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 @pytest.fixture(autouse=True)
 def own_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes what belongs to the person who runs it."""

@@ -35,7 +35,7 @@ class CommaList(click.ParamType[tuple[str, ...]]):
 class Seconds(click.FloatRange):
     """From 0 up; `nan` and `inf` are floats to Python, and no time to wait."""
 
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         seconds: float = super().convert(value, param, ctx)
         if not isfinite(seconds):
             self.fail(f"{seconds} is no number of seconds.", param, ctx)

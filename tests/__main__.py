@@ -1,0 +1,148 @@
+"""The test command: `python3 tests` sets up what the tests need beside Python, and runs them. Arguments go to pytest.
+
+Imports nothing but the standard library, as nothing else may be there yet. Stops at the first step that fails.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+STAMP = VENV / "installed-for-tests"
+IN_CI = os.environ.get("CI") == "true"
+# Last come those that start real processes; all that is not named here comes first, in the order of the alphabet.
+WITH_PROCESSES = ("tests/runtime", "tests/e2e")
+
+
+class Failed(Exception):
+    """A step did not succeed; the message is for people, the code for the shell."""
+
+    def __init__(self, message: str, code: int = 1) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Step(NamedTuple):
+    title: str
+    run: Callable[[], None]
+
+
+def steps(pytest_arguments: list[str]) -> tuple[Step, ...]:
+    return (
+        Step("Virtual environment in .venv", make_environment),
+        Step("procsup and what its tests need", install),
+        Step("Redis for the example shop", provide_redis),
+        Step("Lint", lambda: tool("ruff", "check")),
+        Step("Format", lambda: tool("ruff", "format", "--check")),
+        Step("Types", lambda: tool("mypy")),
+        Step("Tests: pure ones first, then real processes, then the examples", lambda: run_tests(pytest_arguments)),
+    )
+
+
+def make_environment() -> None:
+    if sys.version_info < (3, 11):  # noqa: UP036 (who runs this may well have an older one)
+        raise Failed(f"procsup needs Python 3.11 or newer; this is {sys.version.split()[0]} ({sys.executable})")
+    if _python_works():
+        return
+    if subprocess.run([sys.executable, "-m", "venv", "--clear", VENV], check=False).returncode:
+        raise Failed("this Python cannot make a virtual environment; on Debian: apt-get install python3-venv")
+
+
+def _python_works() -> bool:
+    """A .venv that is there may be that of a Python which has gone, is too old, or lived in another folder."""
+    check = "import sys, pip; sys.exit(sys.version_info < (3, 11))"
+    try:
+        done = subprocess.run([_program("python"), "-c", check], cwd=VENV, capture_output=True, check=False)
+    except OSError:
+        return False
+    return done.returncode == 0
+
+
+def install() -> None:
+    """Nothing is asked of the network when what pyproject.toml wants is there, and procsup is this folder's."""
+    wanted = hashlib.sha256((ROOT / "pyproject.toml").read_bytes() + os.fsencode(ROOT)).hexdigest()
+    if STAMP.exists() and STAMP.read_text() == wanted and _is_ours():
+        return
+    call(
+        _program("python"),
+        "-m",
+        "pip",
+        "--disable-pip-version-check",
+        "install",
+        "--quiet",
+        "--editable",
+        ".[dev,examples]",
+    )
+    STAMP.write_text(wanted)
+
+
+def _is_ours() -> bool:
+    where = "import os, procsup; print(os.path.dirname(procsup.__file__))"
+    done = subprocess.run([_program("python"), "-c", where], cwd=VENV, capture_output=True, text=True, check=False)
+    return done.stdout.strip() == str(ROOT / "procsup")
+
+
+def provide_redis() -> None:
+    if shutil.which("redis-server"):
+        return
+    if not IN_CI:
+        print("redis-server is not installed: the example shop's tests will be skipped")
+        return
+    as_root = [] if os.geteuid() == 0 else ["sudo", "--non-interactive"]
+    os.environ["DEBIAN_FRONTEND"] = "noninteractive"
+    call(*as_root, "apt-get", "update", "--quiet", "--quiet")
+    call(*as_root, "apt-get", "install", "--quiet", "--quiet", "--yes", "--no-install-recommends", "redis-server")
+
+
+def run_tests(arguments: list[str]) -> None:
+    """One run for all, so that its last line counts them all."""
+    chosen = arguments or [*_pure_tests(), *WITH_PROCESSES]
+    tool("pytest", "--quiet", *chosen)
+
+
+def _pure_tests() -> list[str]:
+    entries = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "tests").iterdir())
+    return [
+        entry
+        for entry in entries
+        if entry not in WITH_PROCESSES and (any((ROOT / entry).glob("test_*.py")) or Path(entry).match("test_*.py"))
+    ]
+
+
+def tool(name: str, *arguments: str) -> None:
+    call(_program(name), *arguments)
+
+
+def call(*command: str) -> None:
+    code = subprocess.run(command, cwd=ROOT, check=False).returncode
+    if code:
+        raise Failed(f"{os.path.basename(command[0])} failed", code)
+
+
+def _program(name: str) -> str:
+    return str(VENV / "bin" / name)
+
+
+def main() -> int:
+    try:
+        for step in steps(sys.argv[1:]):
+            print(f"== {step.title}", flush=True)
+            step.run()
+    except Failed as failed:
+        print(f"== {failed}", file=sys.stderr)
+        return failed.code
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

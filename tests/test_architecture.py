@@ -1,0 +1,201 @@
+"""Who may import whom, and what else keeps the house in order: read from the source, nothing is imported for it.
+
+The rules are one dictionary. Who wants to break one has a reason, and writes it down in docs/decisions.
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "procsup"
+
+
+class May(NamedTuple):
+    """What a part of the house may import: of ours, of others', and of the standard library what is restricted."""
+
+    ours: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+    restricted: tuple[str, ...] = ()
+
+
+# Of the standard library, what only some may use; the rest is free for all but core.
+RESTRICTED = ("asyncio", "time", "datetime", "subprocess", "multiprocessing", "threading", "logging")
+
+# The longest prefix of a module's name decides. A name in `ours` stands for all below it.
+RULES: dict[str, May] = {
+    "procsup": May(),
+    "procsup.__main__": May(ours=("procsup.cli.main",)),
+    "procsup.errors": May(),
+    "procsup.core": May(ours=("procsup.core",)),
+    "procsup.config": May(ours=("procsup.config", "procsup.errors")),
+    "procsup.config.dotenv_file": May(ours=("procsup.config", "procsup.errors"), others=("dotenv",)),
+    "procsup.output": May(ours=("procsup.output", "procsup.errors"), restricted=("asyncio", "time")),
+    "procsup.control.protocol": May(ours=("procsup.errors",)),
+    "procsup.control.address": May(ours=("procsup.errors",)),
+    "procsup.control.peer": May(),
+    "procsup.control.client": May(ours=("procsup.control.protocol", "procsup.control.address", "procsup.errors")),
+    "procsup.control": May(ours=("procsup.control", "procsup.errors"), restricted=("asyncio",)),  # the server's side
+    "procsup.runtime": May(
+        ours=(
+            "procsup.__version__",
+            "procsup.runtime",
+            "procsup.core",
+            "procsup.config",
+            "procsup.output",
+            "procsup.control.server",
+            "procsup.control.protocol",
+            "procsup.control.address",
+            "procsup.control.peer",
+            "procsup.errors",
+        ),
+        restricted=("asyncio", "time", "subprocess"),
+    ),
+    "procsup.cli": May(ours=("procsup",), others=("click", "rich"), restricted=("time",)),
+}
+# psutil belongs to two rooms of the runtime.
+for _room in ("usage", "tree"):
+    RULES[f"procsup.runtime.{_room}"] = RULES["procsup.runtime"]._replace(others=("psutil",))
+
+# Core decides and does nothing else: no clock, no I/O, no loop.
+CORE_MAY_USE = {"__future__", "collections", "collections.abc", "dataclasses", "enum", "heapq", "signal", "typing"}
+
+FORBIDDEN_NAMES = {"utils", "util", "helpers", "helper", "manager", "managers", "common", "base", "misc"}
+LONGEST_FILE = 300
+READS_THE_ENVIRONMENT = "procsup.cli.options"
+
+
+class Import(NamedTuple):
+    module: str
+    line: int
+    name: str | None = None
+
+    @property
+    def top(self) -> str:
+        return self.module.partition(".")[0]
+
+    @property
+    def full(self) -> str:
+        return f"{self.module}.{self.name}" if self.name else self.module
+
+
+def module_name(path: Path) -> str:
+    parts = list(path.relative_to(ROOT).with_suffix("").parts)
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(), str(path))
+
+
+def imports(path: Path) -> Iterator[Import]:
+    """All of them, those inside functions and for type checkers as well."""
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.Import):
+            yield from (Import(alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (Import("." * node.level + (node.module or ""), node.lineno, each.name) for each in node.names)
+
+
+def rule(module: str) -> May:
+    while module not in RULES:
+        module = module.rpartition(".")[0]
+    return RULES[module]
+
+
+def below(module: str, prefixes: tuple[str, ...]) -> bool:
+    return any(module == prefix or module.startswith(prefix + ".") for prefix in prefixes)
+
+
+def breaks(module: str, found: Import) -> str | None:
+    """Why an import is against the rules, if it is."""
+    may = rule(module)
+    if found.module.startswith("."):
+        return "relative imports hide who imports whom"
+    if found.top == "procsup":
+        return None if below(found.module, may.ours) or below(found.full, may.ours) else f"may not import {found.full}"
+    if found.top not in sys.stdlib_module_names:
+        return None if found.top in may.others else f"may not import {found.top}"
+    if below(module, ("procsup.core",)):
+        return None if found.module in CORE_MAY_USE else f"core may not import {found.module}"
+    return f"may not import {found.top}" if found.top in RESTRICTED and found.top not in may.restricted else None
+
+
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+every_source = pytest.mark.parametrize("path", SOURCES, ids=module_name)
+
+
+@every_source
+def test_a_module_imports_only_what_its_place_allows(path: Path) -> None:
+    module = module_name(path)
+    broken = [f"{path}:{each.line}: {why}" for each in imports(path) if (why := breaks(module, each))]
+    assert not broken, "\n".join(broken)
+
+
+@every_source
+def test_a_module_says_what_it_is_for(path: Path) -> None:
+    assert ast.get_docstring(parsed(path)) or path.name == "__main__.py"
+
+
+@every_source
+def test_no_file_outgrows_its_room(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= LONGEST_FILE, "find the second room in it"
+
+
+@every_source
+def test_no_name_says_nothing(path: Path) -> None:
+    assert not FORBIDDEN_NAMES.intersection(module_name(path).split("."))
+
+
+@every_source
+def test_the_environment_is_read_in_one_place(path: Path) -> None:
+    readers = [
+        f"{path}:{node.lineno}"
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Attribute)
+        and node.attr in {"environ", "environb", "getenv", "getenvb"}
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "os"
+    ]
+    readers += [f"{path}:{each.line}" for each in imports(path) if each.full in {"os.environ", "os.getenv"}]
+    assert not readers or module_name(path) == READS_THE_ENVIRONMENT, f"ask {READS_THE_ENVIRONMENT}: {readers}"
+
+
+@pytest.mark.parametrize(
+    ("module", "imported"),
+    [
+        ("procsup.core.model", Import("os", 1)),
+        ("procsup.core.model", Import("procsup.errors", 1, "UsageError")),
+        ("procsup.config.project", Import("click", 1)),
+        ("procsup.config.project", Import("time", 1)),
+        ("procsup.control.client", Import("asyncio", 1)),
+        ("procsup.control.client", Import("procsup.control", 1, "server")),
+        ("procsup.runtime.daemon", Import("psutil", 1)),
+        ("procsup.runtime.daemon", Import("procsup.cli.options", 1, "environment")),
+        ("procsup.output.pump", Import("procsup.core.model", 1, "InstanceName")),
+        ("procsup.output.pump", Import(".console", 1, "Console")),
+    ],
+)
+def test_the_rules_would_see_who_breaks_them(module: str, imported: Import) -> None:
+    assert breaks(module, imported)
+
+
+def test_a_client_starts_without_what_it_does_not_need() -> None:
+    """Each of these costs more than the question that the client asks."""
+    heavy = ("asyncio", "rich", "psutil", "dotenv", "dataclasses", "subprocess", "procsup.config.procfile")
+    program = (
+        "import sys; import procsup.cli.main, procsup.cli.scale, procsup.cli.control, procsup.control.client;"
+        "import procsup.config.formation, procsup.config.location;"
+        f"print(*[name for name in {heavy!r} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
