@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from procsup.control.client import find_supervisor
+from procsup.errors import NotRunning
 
-PATIENCE = 30.0  # the bound of every wait; a busy machine is slow, and none of these waits is a measurement
+PATIENCE = 20.0  # the bound of every wait; a busy machine is slow, and none of these waits is a measurement
 COMMAND = (str(Path(sys.executable).with_name("procsup")),)
 PROBE = shlex.join([sys.executable, "-I", str(Path(__file__).with_name("probe.py"))])  # see there
 
@@ -144,11 +145,19 @@ class App:
     def until(
         self, condition: Callable[[dict[str, dict[str, Any]]], bool], usage: bool = False
     ) -> dict[str, dict[str, Any]]:
-        """Ask for the status until it is so."""
+        """Ask for the status until it is so; a supervisor that was just started may not listen yet."""
         until = time.monotonic() + PATIENCE
-        while not condition(instances := self.instances(usage)):
-            assert time.monotonic() < until, f"not within {PATIENCE} s: {instances}"
-        return instances
+        instances: dict[str, dict[str, Any]] = {}
+        while time.monotonic() < until:
+            try:
+                instances = self.instances(usage)
+            except NotRunning:
+                assert all(each.process.poll() is None for each in self.started[-1:]), "no supervisor runs"
+            else:
+                if condition(instances):
+                    return instances
+            time.sleep(0.005)  # the pace of asking, so that the asked get to work
+        raise AssertionError(f"not within {PATIENCE} s: {instances}")
 
     def until_running(self, *names: str) -> dict[str, dict[str, Any]]:
         """Until exactly these are there, and run."""

@@ -146,7 +146,9 @@ def test_keep_going_lets_the_others_end_on_their_own(app: App) -> None:
     assert "slow is done" in supervisor.text
 
 
-@pytest.mark.parametrize(("command", "code"), [("sh -c 'kill -9 $$'", 137), ("no-such-program", 127), ("./Procfile", 126)])
+@pytest.mark.parametrize(
+    ("command", "code"), [("sh -c 'kill -9 $$'", 137), ("no-such-program", 127), ("./Procfile", 126)]
+)
 def test_the_exit_code_is_the_shells_for_signals_and_for_what_cannot_run(app: App, command: str, code: int) -> None:
     app.write("Procfile", f"job: {command}\n")
     assert app.start("--restart", "never").end() == code
@@ -165,7 +167,7 @@ def test_a_command_that_does_not_exist_is_named_and_the_others_start(app: App) -
 
 def test_a_reader_that_has_seen_enough_ends_it_cleanly(app: App) -> None:
     app.write("Procfile", f"web: {READY}\n")
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S602 (the pipe is the point)
         "procsup start | head -1",
         shell=True,
         cwd=app.folder,
