@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 Command = Callable[..., Any]
 
 
-class CommaList(click.ParamType[tuple[str, ...]]):
+if TYPE_CHECKING:  # older versions of click have no parameters there
+    _ListType = click.ParamType[tuple[str, ...]]
+    _TextType = click.ParamType[str]
+else:
+    _ListType = _TextType = click.ParamType
+
+
+class CommaList(_ListType):
     """Items between commas, repeatable; in an environment variable as well."""
 
     name = "list"
@@ -42,7 +49,7 @@ class Seconds(click.FloatRange):
         return seconds
 
 
-class PathText(click.ParamType[str]):
+class PathText(_TextType):
     """Not empty: `-f "$UNSET"` should not mean another file than was meant."""
 
     name = "path"

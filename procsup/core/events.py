@@ -80,7 +80,7 @@ class StopRequested(Value):
 
 
 class RestartRequested(Value):
-    """A fresh copy of each; of all, if no names are given."""
+    """A fresh copy of each, stopped or not; without names, of all that is not stopped by request."""
 
     names: tuple[str, ...] = ()
     rolling: bool = False

@@ -232,11 +232,12 @@ class Supervisor:
 
     def _restart(self, names: tuple[str, ...], rolling: bool, now: float) -> list[Action]:
         orders = self._give_one_each(names, now)
-        chosen = self.resolve(names or tuple(self._roster.types))
+        # What a person has stopped by its name comes back by its name, not because all is restarted.
+        chosen = self.resolve(names) if names else [each for each in self.instances() if each.wish is Wish.UP]
         if rolling:
             self._rolling = self._rolling or RollingRestart()
-            self._rolling.add(each.name for each in chosen)
-            return orders
+            self._rolling.add(each.name for each in chosen if each.wish is Wish.UP)
+            chosen = [each for each in chosen if each.wish is not Wish.UP]  # nothing of these has to be replaced
         return orders + [order for instance in chosen for order in self._renew(instance, now)]
 
     def _renew(self, instance: Instance, now: float) -> list[Action]:

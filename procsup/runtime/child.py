@@ -23,11 +23,15 @@ SpawnCall = Callable[[tuple[str, ...], str, Mapping[str, str], tuple[int, int, i
 
 
 class Child(NamedTuple):
-    """A process just started; the two descriptors are the reading ends of its stdout and stderr, non-blocking."""
+    """A process just started; the two descriptors are the reading ends of its stdout and stderr, non-blocking.
+
+    `pidfd` stands for the process itself, where the system has such a thing.
+    """
 
     pid: int
     stdout: int
     stderr: int
+    pidfd: int | None = None
 
 
 class Spawner:
@@ -59,12 +63,21 @@ class Spawner:
             raise
         os.close(out_writer)
         os.close(err_writer)
-        return Child(pid, out, err)
+        return Child(pid, out, err, self._pidfd_of(pid))
 
     def close(self) -> None:
         self._low.free()
         os.close(self._stdin)
         os.close(self._stdin_writer)
+
+    def _pidfd_of(self, pid: int) -> int | None:
+        """Opened at once, so that the next start sees how many descriptors are left."""
+        if self._spawn is not posix_spawn or not hasattr(os, "pidfd_open"):
+            return None
+        try:
+            return os.pidfd_open(pid)
+        except OSError:
+            return None  # whoever looks after the child tries again, and says so if it fails
 
     def _in_inherited_limits(
         self, executable: str, argv: tuple[str, ...], environment: Mapping[str, str], stdio: tuple[int, int, int]

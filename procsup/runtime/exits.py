@@ -19,7 +19,7 @@ OnExit = Callable[[int, Exit], None]
 class ExitWatch(Protocol):
     """Calls `on_exit(pid, exit)` once for each pid that it watches, after reaping it."""
 
-    def watch(self, pid: int) -> None: ...
+    def watch(self, pid: int, pidfd: int | None = None) -> None: ...
     def close(self) -> None: ...
 
 
@@ -46,8 +46,10 @@ class PidfdWatch:
             return False
         return True
 
-    def watch(self, pid: int) -> None:
-        pidfd = os.pidfd_open(pid)
+    def watch(self, pid: int, pidfd: int | None = None) -> None:
+        """Takes the pidfd over, if there is one already. Raises OSError where none is to be had."""
+        if pidfd is None:
+            pidfd = os.pidfd_open(pid)
         self._pidfds[pid] = pidfd
         self._loop.add_reader(pidfd, self._ended, pid, pidfd)
 
@@ -76,7 +78,9 @@ class SigchldWatch:
         self._pids: set[int] = set()
         loop.add_signal_handler(signal.SIGCHLD, self._some_ended)
 
-    def watch(self, pid: int) -> None:
+    def watch(self, pid: int, pidfd: int | None = None) -> None:
+        if pidfd is not None:
+            os.close(pidfd)
         self._pids.add(pid)
         self._loop.call_soon(self._ask, pid)  # it may have ended before it was known here
 

@@ -63,7 +63,7 @@ class Processes:
 
     def _look_after(self, name: InstanceName, child: Child) -> Fact:
         try:
-            self._watch.watch(child.pid)
+            self._watch.watch(child.pid, child.pidfd)
         except OSError as error:
             # No descriptor left for it (clients may hold the reserve). What cannot be watched must not run.
             os.killpg(child.pid, signal.SIGKILL)

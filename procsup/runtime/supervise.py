@@ -24,7 +24,7 @@ from procsup.runtime.rundir import Claim
 from procsup.runtime.signals import SignalDesk
 
 # A reader that has stopped reading holds up the end no longer than this; that its last part is lost is told.
-LAST_FLUSH = 2.0
+LAST_FLUSH = 0.8
 # Without a readiness check, a formation that has run so long counts as up for `--detach`.
 UP_AFTER = 1.0
 

@@ -61,7 +61,7 @@ class Judge:
                 if rolling:
                     self._rolling |= chosen
                 for copy in self._copies.values():
-                    copy.to_be_renewed |= copy.name in chosen and not rolling
+                    copy.to_be_renewed |= copy.name in chosen and (not rolling or not self._will.wants(copy.name))
             case ProjectRead():
                 self.died_of_sigterm.clear()
                 for copy in self._copies.values():

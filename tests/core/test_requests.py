@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 
+import pytest
+
 from procsup.core.model import (
     ProcessType,
     RestartPolicy,
@@ -38,6 +40,15 @@ def test_what_a_person_stopped_stays_stopped() -> None:
     assert stage.scale("web=3") == ["spawn web.3"], "scaling does not bring it back"
     stage.runs("web.3")
     assert stage.start("web") == ["spawn web.1"]
+
+
+@pytest.mark.parametrize("rolling", [False, True])
+def test_a_restart_brings_back_what_is_stopped_only_by_its_name(rolling: bool) -> None:
+    stage = up("web", "worker")
+    stage.stop("web")
+    stage.ends("web.1", BY_SIGTERM)
+    assert stage.restart(rolling=rolling) == ["SIGTERM worker.1"]
+    assert stage.restart("web", rolling=rolling) == ["spawn web.1"]
 
 
 def test_stopped_while_it_stops_for_a_restart_it_does_not_come_back() -> None:

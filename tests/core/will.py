@@ -83,10 +83,9 @@ class Will:
             case StartRequested(names):
                 self.counts |= self._one_each(names)
                 self.stopped -= self.resolve(names)
-            case RestartRequested(names, rolling):
+            case RestartRequested(names):
                 self.counts |= self._one_each(names)
-                if not rolling:
-                    self.stopped -= self.resolve(names or self.counts)
+                self.stopped -= self.resolve(names)
             case StopRequested(names):
                 self.stopped |= self.resolve(names)
             case ShutdownRequested(exit_code, force):

@@ -39,6 +39,8 @@ def end(child: Child) -> tuple[int, bytes, bytes]:
         os.set_blocking(descriptor, True)
         with open(descriptor, "rb") as stream:
             said.append(stream.read())
+    if child.pidfd is not None:
+        os.close(child.pidfd)
     return os.waitstatus_to_exitcode(os.waitpid(child.pid, 0)[1]), said[0], said[1]
 
 

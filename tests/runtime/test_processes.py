@@ -179,7 +179,9 @@ def test_what_cannot_be_started_is_told_with_the_shells_code(portable: bool) -> 
 def test_one_that_cannot_be_watched_does_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scene(here: Stage) -> None:
         class Blind:
-            def watch(self, pid: int) -> None:
+            def watch(self, pid: int, pidfd: int | None = None) -> None:
+                assert pidfd is not None
+                os.close(pidfd)  # as if it had never been had
                 self.pid = pid
                 raise OSError(24, "Too many open files")
 
