@@ -29,8 +29,10 @@ def become_background(
 ) -> NoReturn:
     """In the child: a session of its own, no terminal, and the log as its output."""
     os.setsid()
-    nothing = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nothing, 0)
+    os.dup2(os.open(os.devnull, os.O_RDWR), 0)
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    for descriptor in (1, 2):  # whoever waits for the end of our terminal's or pipe's output waits for us no longer
+        os.dup2(output, descriptor)
     code = 1
     said = False
 
@@ -42,7 +44,6 @@ def become_background(
             os.close(report)
 
     def up(failed: list[str]) -> None:
-        os.dup2(1, 2)  # from now on nobody sees what goes to the terminal
         say(failed=failed)
 
     try:

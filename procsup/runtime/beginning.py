@@ -16,14 +16,17 @@ from typing import NamedTuple
 from procsup.config.project import Project
 from procsup.core.actions import Action, Spawn
 from procsup.core.events import ProjectRead
-from procsup.core.model import Exit, InstanceName, ProcessType, RequestRefused
+from procsup.core.model import Exit, InstanceName, ProcessType, RequestRefused, StopPlan
 from procsup.core.numbers import PORTS_PER_TYPE
 from procsup.core.supervisor import Supervisor
 from procsup.errors import UsageError
 from procsup.runtime.child import Child, Spawner, popen_spawn
-from procsup.runtime.launch import failure, launch
+from procsup.runtime.guardian import Guardian
+from procsup.runtime.launch import Launcher, failure
+from procsup.runtime.leftovers import end_leftovers
 from procsup.runtime.listening import taken_ports
 from procsup.runtime.options import Policy, RunOptions
+from procsup.runtime.rundir import Claim
 
 
 class Beginning(NamedTuple):
@@ -33,7 +36,9 @@ class Beginning(NamedTuple):
     """
 
     supervisor: Supervisor
-    spawner: Spawner
+    launcher: Launcher
+    claim: Claim
+    guardian: Guardian
     kept: Mapping[str, int]
     born: list[tuple[InstanceName, Child | Exit]]
     orders: list[Action]
@@ -47,10 +52,12 @@ class Beginning(NamedTuple):
                     os.killpg(child.pid, signal.SIGKILL)
 
 
-def begin(project: Project, options: RunOptions, kept: Mapping[str, int]) -> Beginning:
+def begin(
+    project: Project, options: RunOptions, claim: Claim, guardian: Guardian, kept: Mapping[str, int]
+) -> Beginning:
     """Start the first of the formation. Raises UsageError for one that is not possible."""
     counts = _counts(project, options, kept)
-    warnings = [*project.warnings, *_trouble_with_ports(project, counts)]
+    warnings = [*_sweep(claim, options.policy.stop), *project.warnings, *_trouble_with_ports(project, counts)]
     now = time.monotonic()
     # The seed is only so that two supervisors do not restart in step.
     supervisor = Supervisor(base_port=project.base_port, keep_going=options.keep_going, seed=int(now * 1e6))
@@ -58,7 +65,7 @@ def begin(project: Project, options: RunOptions, kept: Mapping[str, int]) -> Beg
         orders = supervisor.handle(project_read(project, options.policy, counts, kept), now)
     except RequestRefused as error:
         raise UsageError(str(error)) from error
-    spawner = Spawner(popen_spawn if options.portable else None)
+    launcher = Launcher(Spawner(popen_spawn if options.portable else None), claim.cookie)
     born: list[tuple[InstanceName, Child | Exit]] = []
     waiting: list[Action] = []
     for order in orders:
@@ -67,10 +74,22 @@ def begin(project: Project, options: RunOptions, kept: Mapping[str, int]) -> Beg
             waiting.append(order)
             continue
         try:
-            born.append((order.name, launch(project, order, supervisor.type_ports, spawner)))
+            born.append((order.name, launcher.launch(project, order, supervisor.type_ports)))
         except OSError as error:
             born.append((order.name, failure(error)))
-    return Beginning(supervisor, spawner, kept, born, waiting, warnings)
+    return Beginning(supervisor, launcher, claim, guardian, kept, born, waiting, warnings)
+
+
+def _sweep(claim: Claim, plan: StopPlan) -> list[str]:
+    """If the supervisor before us was killed: what it left has to be gone before anything starts a second time."""
+    if not claim.lock.left_over:
+        return []
+    found, left = end_leftovers(claim.any_cookie, plan)
+    if not found:
+        return []
+    who = ", ".join(f"{member.name} (pid {member.pid})" for member in found[:5]) + (", …" if len(found) > 5 else "")
+    told = f"the last supervisor was killed and left {len(found)} processes, which were stopped first: {who}"
+    return [told, f"{len(left)} of these outlive SIGKILL; they are out of reach"] if left else [told]
 
 
 def project_read(project: Project, policy: Policy, counts: Mapping[str, int], kept: Mapping[str, int]) -> ProjectRead:

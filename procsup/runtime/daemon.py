@@ -20,7 +20,6 @@ from procsup.output.console import Console
 from procsup.output.pump import Pump
 from procsup.runtime.beginning import Beginning
 from procsup.runtime.keeper import FormationKeeper
-from procsup.runtime.launch import launch
 from procsup.runtime.options import RunOptions
 from procsup.runtime.processes import Processes
 from procsup.runtime.wording import tell
@@ -65,7 +64,9 @@ class Daemon:
         self.stopped = 0
         self.killed: list[str] = []
         self.supervisor = beginning.supervisor
-        self._processes = Processes(self._loop, beginning.spawner, pump, self.post, portable=options.portable)
+        self._launcher = beginning.launcher
+        self._processes = Processes(self._loop, pump, beginning.claim.cookie, self.post, portable=options.portable)
+        self._processes.others.add(beginning.guardian.pid)
         self._inbox: deque[_Entry] = deque()
         self._working = False
         self._alarm: asyncio.TimerHandle | None = None
@@ -155,8 +156,8 @@ class Daemon:
         for order in orders:
             self._carry_out_one(order)
         if spawns:
-            ports = self.supervisor.type_ports
-            self._processes.start([(each.name, partial(launch, self.project, each, ports)) for each in spawns])
+            launch = partial(self._launcher.launch, self.project, type_ports=self.supervisor.type_ports)
+            self._processes.start([(order.name, partial(launch, order)) for order in spawns])
 
     def _carry_out_one(self, order: Action) -> None:
         match order:
@@ -216,6 +217,10 @@ class Daemon:
         if not self.finished.done():
             self.finished.set_exception(error)
 
+    def end_the_rest(self) -> int:
+        """All instances are down; how many processes of theirs had got away and were found and ended now."""
+        return self._processes.end_the_rest()
+
     def kill_all(self) -> None:
         self._processes.kill_all()
 
@@ -223,3 +228,4 @@ class Daemon:
         if self._alarm is not None:
             self._alarm.cancel()
         self._processes.close()
+        self._launcher.close()

@@ -33,7 +33,7 @@ def prepare_descriptors() -> None:
             os.fstat(descriptor)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, which is this one
-    for descriptor in _open_descriptors():
+    for descriptor in descriptors_in_use():
         if descriptor > 2:
             try:
                 os.set_inheritable(descriptor, False)
@@ -41,7 +41,7 @@ def prepare_descriptors() -> None:
                 continue  # the descriptor with which the folder was read
 
 
-def _open_descriptors() -> list[int]:
+def descriptors_in_use() -> list[int]:
     for folder in ("/proc/self/fd", "/dev/fd"):
         try:
             return [int(name) for name in os.listdir(folder)]

@@ -8,15 +8,27 @@ from procsup.config.expand import expand_command, find_executable
 from procsup.config.project import Project
 from procsup.core.actions import Spawn
 from procsup.core.model import Exit
+from procsup.runtime.census import COOKIE, instance_cookie
 from procsup.runtime.child import Child, Spawner
 
 
-def launch(project: Project, order: Spawn, type_ports: Mapping[str, int], spawner: Spawner) -> Child:
-    """Start it. Raises OSError where it cannot be started."""
-    type_, number = order.name
-    environment = project.instance_environment(type_, number, order.port, order.unique_int, type_ports)
-    argv = expand_command(project.type(type_).command, environment, order.unique_int).argv
-    return spawner.start(find_executable(argv[0], environment, project.root), argv, environment)
+class Launcher:
+    """Starts the instances of one run of a supervisor; every one carries a cookie by which its tree can be found."""
+
+    def __init__(self, spawner: Spawner, cookie: str) -> None:
+        self._spawner = spawner
+        self._cookie = cookie
+
+    def launch(self, project: Project, order: Spawn, type_ports: Mapping[str, int]) -> Child:
+        """Raises OSError where it cannot be started."""
+        type_, number = order.name
+        environment = project.instance_environment(type_, number, order.port, order.unique_int, type_ports)
+        environment[COOKIE] = instance_cookie(self._cookie, order.name)
+        argv = expand_command(project.type(type_).command, environment, order.unique_int).argv
+        return self._spawner.start(find_executable(argv[0], environment, project.root), argv, environment)
+
+    def close(self) -> None:
+        self._spawner.close()
 
 
 def failure(error: OSError) -> Exit:

@@ -7,13 +7,17 @@ import signal
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Protocol
 
 from procsup.core.events import Fact, LeaderExited, Spawned, SpawnFailed, TreeVanished
-from procsup.core.model import Exit, InstanceName
-from procsup.runtime.child import Child, Spawner
+from procsup.core.model import Exit, InstanceName, stop_plan
+from procsup.runtime.adoption import Adoption
+from procsup.runtime.census import instance_cookie
+from procsup.runtime.child import Child
 from procsup.runtime.exits import choose_watch
 from procsup.runtime.launch import failure
+from procsup.runtime.leftovers import end_leftovers
 from procsup.runtime.tree import Remains, group_exists
 
 
@@ -25,13 +29,13 @@ class Pipes(Protocol):
 
 
 class Processes:
-    """`portable` avoids pidfds and posix_spawn, as on systems that have none; the tests run both ways."""
+    """`cookie` is that of this run. `portable` avoids what only some systems have; the tests run both ways."""
 
     def __init__(
         self,
         loop: AbstractEventLoop,
-        spawner: Spawner,
         pipes: Pipes,
+        cookie: str,
         report: Callable[[Fact], None],
         *,
         portable: bool = False,
@@ -40,18 +44,26 @@ class Processes:
         self._pipes = pipes
         self._report = report
         self._portable = portable
-        self._spawner = spawner
+        self._cookie = cookie
         self._watch = choose_watch(loop, self._ended, portable)
         self._leaders: dict[InstanceName, int] = {}
         self._names: dict[int, InstanceName] = {}
         self._remains: dict[InstanceName, Remains] = {}
+        self._sent: dict[InstanceName, int] = {}  # the last signal of each that is being stopped
+        self._just_ended: list[tuple[InstanceName, int, Exit]] = []
+        self.others: set[int] = set()  # children that are no instances, and are waited for elsewhere
+        self._adoption = None if portable else Adoption(loop, self, cookie)
 
-    def start(self, launches: Sequence[tuple[InstanceName, Callable[[Spawner], Child]]]) -> None:
+    def __contains__(self, pid: object) -> bool:
+        """Whether somebody waits for the end of this child."""
+        return pid in self._names or pid in self.others
+
+    def start(self, launches: Sequence[tuple[InstanceName, Callable[[], Child]]]) -> None:
         """All of them first, and only then what it takes to look after them: the children run meanwhile."""
         started: list[tuple[InstanceName, Child | Exit]] = []
         for name, launch in launches:
             try:
-                started.append((name, launch(self._spawner)))
+                started.append((name, launch()))
             except OSError as error:
                 started.append((name, failure(error)))
         self.adopt(started)
@@ -71,6 +83,7 @@ class Processes:
             os.close(child.stdout)
             os.close(child.stderr)
             return SpawnFailed(name, failure(error))
+        self._sent.pop(name, None)
         self._leaders[name] = child.pid
         self._names[child.pid] = name
         for stream, descriptor in (("stdout", child.stdout), ("stderr", child.stderr)):
@@ -79,11 +92,13 @@ class Processes:
 
     def signal(self, name: InstanceName, number: int) -> None:
         """To the group; then SIGCONT, for a process that is stopped would not hear it."""
+        self._sent[name] = number
         self._send(name, number)
         if number != signal.SIGKILL:
             self._send(name, signal.SIGCONT)
 
     def kill(self, name: InstanceName) -> None:
+        self._sent[name] = signal.SIGKILL
         self._send(name, signal.SIGKILL)
 
     def kill_all(self) -> None:
@@ -91,11 +106,20 @@ class Processes:
         for name in (*self._leaders, *self._remains):
             self.kill(name)
 
+    def end_the_rest(self) -> int:
+        """All instances are down: end whatever of theirs is still found, by cookie or as our child; how many that was.
+
+        Whoever cleared its environment and left every group is found only here. Blocks for a moment.
+        """
+        found, _ = end_leftovers(self._cookie, stop_plan())
+        return len(found) + (self._adoption.end_strangers() if self._adoption is not None else 0)
+
     def close(self) -> None:
         self._watch.close()
         for remains in self._remains.values():
             remains.close()
-        self._spawner.close()
+        if self._adoption is not None:
+            self._adoption.close()
 
     def _send(self, name: InstanceName, number: int) -> None:
         remains = self._remains.get(name)
@@ -110,10 +134,30 @@ class Processes:
         name = self._names.pop(pid)
         del self._leaders[name]
         self._pipes.drain(str(name))
-        remaining = group_exists(pid)
-        if remaining:
-            self._remains[name] = Remains(self._loop, pid, lambda: self._vanished(name), self._portable)
-        self._report(LeaderExited(name, exit_, remaining))
+        if not self._just_ended:
+            self._loop.call_soon(self._see_what_they_left)
+        self._just_ended.append((name, pid, exit_))
+
+    def _see_what_they_left(self) -> None:
+        """One look at our children for all whose leaders have ended by now."""
+        ended, self._just_ended = self._just_ended, []
+        try:
+            got_away = self._adoption.owners() if self._adoption is not None else set()
+            unknown = False
+        except OSError:
+            got_away, unknown = set(), True  # no descriptor to look with: each has to be looked at by itself
+        for name, pid, exit_ in ended:
+            remaining = unknown or group_exists(pid) or instance_cookie(self._cookie, name) in got_away
+            if remaining:
+                self._remains[name] = Remains(
+                    self._loop,
+                    pid,
+                    instance_cookie(self._cookie, name),
+                    partial(self._vanished, name),
+                    sent=self._sent.get(name),
+                    portable=self._portable,
+                )
+            self._report(LeaderExited(name, exit_, remaining))
 
     def _vanished(self, name: InstanceName) -> None:
         self._remains.pop(name).close()

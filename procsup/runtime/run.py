@@ -6,9 +6,11 @@ import os
 from collections.abc import Callable, Mapping
 
 from procsup.config.project import Project
-from procsup.control.address import make_private, project_folder, socket_path
+from procsup.control.address import identity, make_private, project_folder, socket_path
 from procsup.runtime.beginning import begin
+from procsup.runtime.census import project_cookie, run_cookie
 from procsup.runtime.formation_store import load
+from procsup.runtime.guardian import Guardian, post_guardian
 from procsup.runtime.inherited import hold_signals, prepare_descriptors, undo_inherited_signals
 from procsup.runtime.options import RunOptions
 from procsup.runtime.rundir import Claim, RootLock
@@ -23,20 +25,40 @@ def run(project: Project, read: Callable[[], Project], options: RunOptions, envi
     prepare_descriptors()
     user = os.geteuid()
     folder = project_folder(environ, user, project.root)
-    claim = Claim(folder, socket_path(environ, user, project.root), RootLock(folder, project.root))
-    claim.lock.acquire()
+    lock = RootLock(folder, project.root)
+    name = identity(project.root)
+    claim = Claim(project_cookie(name), run_cookie(name), folder, socket_path(environ, user, project.root), lock)
+    lock.acquire()
     try:
         kept = load(folder)
         make_private(os.path.dirname(claim.socket))
         os.chdir(project.root)
         hold_signals()
-        beginning = begin(project, options, kept)
+        guardian = post_guardian(claim.cookie, options.policy.stop)
         try:
-            from procsup.runtime.supervise import supervise
-
-            return supervise(project, read, options, beginning, claim)
+            exit_code = _begin_and_supervise(project, read, options, claim, guardian, kept)
         except BaseException:
-            beginning.abandon()
+            guardian.alarm()
             raise
+        guardian.dismiss()
+        return exit_code
     finally:
-        claim.lock.release()
+        lock.release()
+
+
+def _begin_and_supervise(
+    project: Project,
+    read: Callable[[], Project],
+    options: RunOptions,
+    claim: Claim,
+    guardian: Guardian,
+    kept: Mapping[str, int],
+) -> int:
+    beginning = begin(project, options, claim, guardian, kept)
+    try:
+        from procsup.runtime.supervise import supervise
+
+        return supervise(project, read, options, beginning)
+    except BaseException:
+        beginning.abandon()
+        raise

@@ -25,6 +25,7 @@ class RootLock:
         self._folder = folder
         self._root = root
         self._descriptor: int | None = None
+        self.left_over = False  # the last holder did not release it: it was killed, and may have left processes
 
     def acquire(self) -> None:
         """Raises AlreadyRunning, naming the holder's pid, or ProcsupError where no lock can be had."""
@@ -40,6 +41,7 @@ class RootLock:
 
     def release(self) -> None:
         if self._descriptor is not None:
+            os.ftruncate(self._descriptor, 0)
             os.close(self._descriptor)  # the file stays: whoever removes a lock file makes two locks of one
             self._descriptor = None
 
@@ -61,6 +63,7 @@ class RootLock:
             if not self._still_there(descriptor):
                 os.close(descriptor)  # somebody cleared the folder away meanwhile: a lock on no file is none
                 return
+            self.left_over = os.fstat(descriptor).st_size > 0
             note = json.dumps({"pid": os.getpid(), "root": self._root}) + "\n"
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, note.encode(), 0)
@@ -87,8 +90,13 @@ class RootLock:
 
 
 class Claim(NamedTuple):
-    """What a supervisor holds of its project: the state folder, where its socket is to be, and the lock."""
+    """What a supervisor holds of its project: its state folder, where its socket is to be, and the lock.
 
+    The cookies of its instances begin with `cookie`, those of all its predecessors' too with `any_cookie`.
+    """
+
+    any_cookie: str
+    cookie: str
     folder: str
     socket: str
     lock: RootLock

@@ -20,7 +20,6 @@ from procsup.runtime.keeper import FormationKeeper
 from procsup.runtime.options import RunOptions
 from procsup.runtime.reload import Reloader
 from procsup.runtime.requests import Requests
-from procsup.runtime.rundir import Claim
 from procsup.runtime.signals import SignalDesk
 
 # A reader that has stopped reading holds up the end no longer than this; that its last part is lost is told.
@@ -34,10 +33,9 @@ def supervise(
     read: Callable[[], Project],
     options: RunOptions,
     beginning: Beginning,
-    claim: Claim,
 ) -> int:
     """Run the loop to its end, and return the exit code."""
-    return asyncio.run(_supervise(project, read, options, beginning, claim))
+    return asyncio.run(_supervise(project, read, options, beginning))
 
 
 async def _supervise(
@@ -45,13 +43,13 @@ async def _supervise(
     read: Callable[[], Project],
     options: RunOptions,
     beginning: Beginning,
-    claim: Claim,
 ) -> int:
     loop = asyncio.get_running_loop()
     log = BoundedFile(options.log, 1) if options.log is not None else None
     console = Console(
         loop, 1, options.style, lambda: daemon.post(ShutdownRequested(0)), sink=log.sink() if log is not None else None
     )
+    claim = beginning.claim
     keeper = FormationKeeper(claim.folder, beginning.kept, lambda trouble: console.notice(f"warning: {trouble}"))
     pump = Pump(loop, console, options.quiet)
     daemon = Daemon(project, options, beginning, console, pump, keeper)
@@ -99,6 +97,9 @@ async def _from_start_to_end(daemon: Daemon, beginning: Beginning, options: RunO
     finally:
         if watcher is not None:
             watcher.cancel()
+    got_away = daemon.end_the_rest()
+    if got_away:
+        console.notice(f"{got_away} more processes of theirs had got away, and were found and killed")
     if daemon.stopped or daemon.killed:
         left = sum(each.unkillable for each in daemon.supervisor.instances())
         killed = f" ({', '.join(daemon.killed)})" if daemon.killed else ""

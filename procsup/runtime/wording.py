@@ -32,7 +32,7 @@ from procsup.core.model import (
     Stopped,
     Stopping,
 )
-from procsup.runtime.tree import read_member
+from procsup.runtime.census import read_member
 
 
 def signal_name(number: int) -> str:

@@ -14,13 +14,23 @@ import pytest
 from procsup.core.events import Fact, LeaderExited, Spawned, SpawnFailed, TreeVanished
 from procsup.core.model import Exit, InstanceName
 from procsup.runtime import processes
+from procsup.runtime.census import COOKIE, Member, carriers, instance_cookie, read_member
 from procsup.runtime.child import Child, Spawner, popen_spawn
 from procsup.runtime.exits import ExitWatch, PidfdWatch, SigchldWatch, choose_watch
 from procsup.runtime.processes import Processes
-from procsup.runtime.tree import Remains, members_of, read_member
+from procsup.runtime.tree import Remains
 
 WEB = InstanceName("web", 1)
+COOKIE_OF_RUN = "tests:0123:"
 WATCHES = pytest.mark.parametrize("portable", [False, True], ids=["pidfds", "SIGCHLD"])
+
+
+def environment(name: InstanceName) -> dict[str, str]:
+    return {**os.environ, COOKIE: instance_cookie(COOKIE_OF_RUN, name)}
+
+
+def members_of(group: int) -> list[Member]:
+    return carriers("no cookie begins so", group)
 
 
 class Ears:
@@ -64,14 +74,14 @@ class Stage:
         self.ears = Ears()
         self.spawner = Spawner(popen_spawn if portable else None)
         self.processes = Processes(
-            asyncio.get_running_loop(), self.spawner, self.ears, self.facts.put_nowait, portable=portable
+            asyncio.get_running_loop(), self.ears, COOKIE_OF_RUN, self.facts.put_nowait, portable=portable
         )
 
     def launch(self, name: InstanceName, how: Callable[[Spawner], Child]) -> None:
-        self.processes.start([(name, how)])
+        self.processes.start([(name, lambda: how(self.spawner))])
 
     async def start(self, script: str, name: InstanceName = WEB) -> int:
-        self.launch(name, lambda spawner: spawner.start("/bin/sh", ("sh", "-c", script), dict(os.environ)))
+        self.launch(name, lambda spawner: spawner.start("/bin/sh", ("sh", "-c", script), environment(name)))
         fact = await self.next()
         assert isinstance(fact, Spawned), fact
         return fact.pid
@@ -90,6 +100,7 @@ async def stage(portable: bool) -> AsyncIterator[Stage]:
         stage.processes.kill_all()
         stage.processes.close()
         stage.ears.close()
+        stage.spawner.close()
 
 
 def play(portable: bool, scene: Callable[[Stage], Awaitable[None]]) -> None:
@@ -190,7 +201,7 @@ def test_one_that_cannot_be_watched_does_not_run(monkeypatch: pytest.MonkeyPatch
 
         sighted, here.processes._watch = here.processes._watch, (blind := Blind())
         before = sorted(os.listdir("/proc/self/fd"))
-        here.launch(WEB, lambda spawner: spawner.start("/bin/sh", ("sh", "-c", "sleep 1000 & wait"), dict(os.environ)))
+        here.launch(WEB, lambda spawner: spawner.start("/bin/sh", ("sh", "-c", "sleep 1000 & wait"), environment(WEB)))
         fact = await here.next()
         assert isinstance(fact, SpawnFailed)
         assert "Too many open files" in str(fact.exit.error)
@@ -248,8 +259,8 @@ def test_where_members_cannot_be_looked_up_nobody_counts_as_gone(monkeypatch: py
                 raise OSError(24, "Too many open files")
             return [str(leader)]
 
-        monkeypatch.setattr("procsup.runtime.tree.os.listdir", listdir)
-        remains = Remains(asyncio.get_running_loop(), leader, gone.set, portable=False)
+        monkeypatch.setattr("procsup.runtime.census.os.listdir", listdir)
+        remains = Remains(asyncio.get_running_loop(), leader, "no cookie begins so", gone.set)
         remains.send(signal.SIGURG)  # nobody can be held, which is no reason to fail
         assert not gone.is_set()
         full = False

@@ -1,0 +1,119 @@
+"""Looks through all processes of the machine for those that belong to us.
+
+Every instance carries a cookie in its environment, which everything that it starts inherits: a new session, a double
+fork and a changed parent do not shake it off. It names the project, the run of its supervisor, and the instance.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterable
+from typing import NamedTuple
+
+COOKIE = "PROCSUP_COOKIE"
+_NO_DESCRIPTOR = frozenset({errno.EMFILE, errno.ENFILE})
+
+
+class Member(NamedTuple):
+    pid: int
+    name: str
+    state: str
+    parent: int
+    group: int
+    session: int
+    started: int  # in clock ticks since boot: with the pid, it is this process and no later one of the same pid
+
+    @property
+    def alive(self) -> bool:
+        return self.state not in "ZX"
+
+
+def project_cookie(identity: str) -> str:
+    """What the cookies of all runs of a project begin with."""
+    return f"{identity}:"
+
+
+def run_cookie(identity: str) -> str:
+    """What the cookies of a new run begin with; there is no other like it."""
+    return f"{project_cookie(identity)}{os.urandom(8).hex()}:"
+
+
+def instance_cookie(of_run: str, name: object) -> str:
+    return f"{of_run}{name};"
+
+
+def all_pids() -> list[int]:
+    """Raises OSError where they cannot be looked up."""
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def read_member(pid: int) -> Member | None:
+    """One line of /proc/PID/stat; the name in it may contain anything, spaces and parentheses too.
+
+    None where there is no such process. Raises OSError where that cannot be known: no descriptor is free.
+    """
+    text = _read(f"/proc/{pid}/stat")
+    if not text:
+        return None
+    opening, closing = text.index(b"("), text.rindex(b")")
+    fields = text[closing + 2 :].split()
+    name = text[opening + 1 : closing].decode(errors="replace")
+    return Member(pid, name, fields[0].decode(), int(fields[1]), int(fields[2]), int(fields[3]), int(fields[19]))
+
+
+def cookie_of(pid: int) -> str | None:
+    """The cookie that a process was started with; None where it has none, or is not ours to look at."""
+    start = f"{COOKIE}=".encode()
+    text = _read(f"/proc/{pid}/environ")
+    if start not in text:
+        return None
+    return next((entry[len(start) :].decode() for entry in text.split(b"\0") if entry.startswith(start)), None)
+
+
+def carriers(prefix: str, group: int | None = None) -> list[Member]:
+    """All living processes but ourselves whose cookie begins so, or who are in the group; and all their descendants."""
+    members = {member.pid: member for pid in all_pids() if (member := read_member(pid)) is not None and member.alive}
+    members.pop(os.getpid(), None)
+    ours = {
+        pid for pid, member in members.items() if member.group == group or (cookie_of(pid) or "").startswith(prefix)
+    }
+    return [members[pid] for pid in with_descendants(ours, members.values())]
+
+
+def hold(member: Member) -> int | None:
+    """A pidfd on exactly this process; None if it is gone. Raises OSError where no descriptor is free."""
+    try:
+        pidfd = os.pidfd_open(member.pid)
+    except ProcessLookupError:
+        return None
+    again = read_member(member.pid)
+    if again is None or again.started != member.started:
+        os.close(pidfd)
+        return None
+    return pidfd
+
+
+def with_descendants(roots: set[int], members: Iterable[Member]) -> set[int]:
+    """The roots, and everything among the members that descends from one of them."""
+    children: dict[int, list[int]] = {}
+    for member in members:
+        children.setdefault(member.parent, []).append(member.pid)
+    found, waiting = set(roots), list(roots)
+    while waiting:
+        for child in children.get(waiting.pop(), ()):
+            if child not in found:
+                found.add(child)
+                waiting.append(child)
+    return found
+
+
+def _read(path: str) -> bytes:
+    """Empty where the process is gone, or not ours to look at."""
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        if error.errno in _NO_DESCRIPTOR:
+            raise
+        return b""
