@@ -87,10 +87,14 @@ class RestartRequested(Value):
 
 
 class ShutdownRequested(Value):
-    """Stop everything and quit with `exit_code`. `force`: SIGKILL now."""
+    """Stop everything and quit with `exit_code`. `force`: SIGKILL now.
+
+    `provisional`: nobody asked for it, so the exit code of one who does counts instead.
+    """
 
     exit_code: int = 0
     force: bool = False
+    provisional: bool = False
 
 
 Fact = Spawned | SpawnFailed | LeaderExited | TreeVanished

@@ -22,6 +22,10 @@ class RequestRefused(Exception):
     """A request that makes no sense here; nothing was changed. The message says what, and what to do."""
 
 
+class NotNow(RequestRefused):
+    """A request that made sense before, and is too late."""
+
+
 class UnknownName(RequestRefused):
     """A request that names what is not there; the shell adds what it may have meant."""
 

@@ -13,6 +13,7 @@ from typing import assert_never
 from procsup.core import events
 from procsup.core.actions import Action, KeepFormation, Quit, RollingHalted, ScaledTo, ShutdownBegun, Tell
 from procsup.core.agenda import Agenda, Dice
+from procsup.core.ending import Ending
 from procsup.core.lifecycle import begin_stop, observe, settle, spawn
 from procsup.core.model import (
     Clearing,
@@ -21,8 +22,8 @@ from procsup.core.model import (
     Failed,
     Instance,
     InstanceName,
+    NotNow,
     Queued,
-    RequestRefused,
     RestartPolicy,
     Running,
     Starting,
@@ -31,7 +32,6 @@ from procsup.core.model import (
     Wish,
     stop_plan,
 )
-from procsup.core.reminder import Reminder
 from procsup.core.rolling import RollingRestart
 from procsup.core.roster import Roster
 
@@ -56,8 +56,7 @@ class Supervisor:
         self._alive: set[InstanceName] = set()
         self._given_up: dict[InstanceName, Exit] = {}
         self._rolling: RollingRestart | None = None
-        self._exit_code: int | None = None  # of the shutdown under way
-        self._reminder = Reminder()
+        self._ending = Ending()
         self._quit = False
 
     # What is
@@ -67,8 +66,8 @@ class Supervisor:
         """The moment at which `DeadlineReached` is due, if nothing happens before."""
         moments = (
             self._agenda.next(self._roster.by_name),
-            self._reminder.due,
             self._rolling.deadline if self._rolling is not None else None,
+            self._ending.deadline,
         )
         return min((moment for moment in moments if moment is not None), default=None)
 
@@ -78,7 +77,7 @@ class Supervisor:
 
     @property
     def shutting_down(self) -> bool:
-        return self._exit_code is not None
+        return self._ending.exit_code is not None
 
     @property
     def rolling(self) -> bool:
@@ -123,13 +122,13 @@ class Supervisor:
                 orders = self._stop(names, now)
             case events.RestartRequested(names, rolling):
                 orders = self._restart(names, rolling, now)
-            case events.ShutdownRequested(exit_code, force):
-                orders = self._shut_down(exit_code, force, None, now)
+            case events.ShutdownRequested():
+                orders = self._shut_down(event, None, now)
             case _:
                 assert_never(event)
         orders += self._roll_on(now)
         orders += self._take_turns()
-        orders += self._perhaps_quit()
+        orders += self._perhaps_end(now)
         return orders
 
     def _take_fact(self, fact: events.Fact, now: float) -> list[Action]:
@@ -142,7 +141,7 @@ class Supervisor:
         orders: list[Action] = []
         for instance in self._agenda.due(self._roster.by_name, now):
             orders += observe(instance, events.DeadlineReached(), now) + self._settle(instance, now)
-        return orders + self._reminder.remind((self._roster.by_name[name] for name in self._alive), now)
+        return orders + self._ending.remind((self._roster.by_name[name] for name in self._alive), now)
 
     def _settle(self, instance: Instance, now: float) -> list[Action]:
         """Order what is missing for one instance, and keep the books on all of them right."""
@@ -165,7 +164,7 @@ class Supervisor:
             self._given_up[name] = state.exit
             fails_all = instance.type.restart.policy is RestartPolicy.NEVER and not self._keep_going
             if fails_all and state.exit.failed and not self.shutting_down:
-                orders += self._shut_down(state.exit.code, False, name, now)
+                self._ending.fail_all(name, state.exit, now)
         return orders
 
     def _settle_all(self, instances: Iterable[Instance], now: float) -> list[Action]:
@@ -183,14 +182,20 @@ class Supervisor:
                 self._alive.add(instance.name)
         return orders
 
-    def _perhaps_quit(self) -> list[Action]:
+    def _perhaps_end(self, now: float) -> list[Action]:
+        orders: list[Action] = []
         everyone = self._roster.by_name
-        if not self.shutting_down and everyone and len(self._given_up) == len(everyone):
-            self._exit_code = next((exit_.code for exit_ in self._given_up.values() if exit_.failed), 0)
-        if self._quit or self._exit_code is None or self._alive:
-            return []
+        failure = self._ending.failed_for_good(now)
+        if failure is not None:
+            name, exit_ = failure
+            orders += self._shut_down(events.ShutdownRequested(exit_.code, provisional=True), name, now)
+        if not self._ending.in_doubt and not self.shutting_down and everyone and len(self._given_up) == len(everyone):
+            self._ending.exit_code = next((exit_.code for exit_ in self._given_up.values() if exit_.failed), 0)
+        if self._quit or self._ending.exit_code is None or self._alive:
+            return orders
         self._quit = True
-        return [Quit(1 if any(each.unkillable for each in everyone.values()) else self._exit_code)]
+        unkillable = any(each.unkillable for each in everyone.values())
+        return [*orders, Quit(1 if unkillable else self._ending.exit_code)]
 
     # Requests
 
@@ -253,15 +258,13 @@ class Supervisor:
         self._roster.refuse_unless_possible(counts)
         return self._settle_all(self._roster.resize(counts), now)
 
-    def _shut_down(self, exit_code: int, force: bool, because: InstanceName | None, now: float) -> list[Action]:
+    def _shut_down(self, request: events.ShutdownRequested, because: InstanceName | None, now: float) -> list[Action]:
         orders: list[Action] = []
-        if self._exit_code is None:
-            self._exit_code = exit_code
-            self._reminder.begin(now)
+        if self._ending.ask(request, now):
             self._rolling = None
             orders.append(Tell(ShutdownBegun(len(self._alive), because)))
         for instance in self.instances():
-            if force:
+            if request.force:
                 instance.type = instance.type.but(stop=stop_plan())
                 if isinstance(instance.state, (Stopping, Clearing)) and instance.state.steps:  # once is enough
                     orders += begin_stop(instance, instance.type.stop, now)
@@ -272,7 +275,7 @@ class Supervisor:
 
     def _refuse_in_shutdown(self) -> None:
         if self.shutting_down:
-            raise RequestRefused("the supervisor is shutting down; start it again when it is gone")
+            raise NotNow("the supervisor is shutting down; start it again when it is gone")
 
     # What time brings
 

@@ -12,7 +12,7 @@ from asyncio import AbstractEventLoop, TimerHandle
 from collections.abc import Container
 from contextlib import suppress
 
-from procsup.runtime.census import carriers, cookie_of
+from procsup.runtime.census import Census, cookie_of
 
 _PR_SET_CHILD_SUBREAPER = 36
 # A zombie that is not an instance's waits so long for others that may end with it.
@@ -83,7 +83,7 @@ class Adoption:
 def _escaped(cookie: str) -> set[str]:
     """The cookies of those that lost their parent to init, in the moment before we became their sub-reaper."""
     try:
-        family = {member.pid: member for member in carriers(cookie)}
+        family = {member.pid: member for member in Census().carriers(cookie)}
     except OSError:
         return set()
     lost = (pid for pid, member in family.items() if member.parent != os.getpid() and member.parent not in family)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable
 from typing import NamedTuple
 
 COOKIE = "PROCSUP_COOKIE"
@@ -71,14 +70,41 @@ def cookie_of(pid: int) -> str | None:
     return next((entry[len(start) :].decode() for entry in text.split(b"\0") if entry.startswith(start)), None)
 
 
-def carriers(prefix: str, group: int | None = None) -> list[Member]:
-    """All living processes but ourselves whose cookie begins so, or who are in the group; and all their descendants."""
-    members = {member.pid: member for pid in all_pids() if (member := read_member(pid)) is not None and member.alive}
-    members.pop(os.getpid(), None)
-    ours = {
-        pid for pid, member in members.items() if member.group == group or (cookie_of(pid) or "").startswith(prefix)
-    }
-    return [members[pid] for pid in with_descendants(ours, members.values())]
+class Census:
+    """All living processes but ourselves, at one moment, with their cookies. Raises OSError where it cannot look."""
+
+    def __init__(self) -> None:
+        read = (read_member(pid) for pid in all_pids())
+        members = [member for member in read if member is not None and member.alive and member.pid != os.getpid()]
+        self._members = {member.pid: member for member in members}
+        self._children: dict[int, list[int]] = {}
+        self._groups: dict[int, list[int]] = {}
+        self._cookies: dict[str, list[int]] = {}
+        for member in members:
+            self._children.setdefault(member.parent, []).append(member.pid)
+            self._groups.setdefault(member.group, []).append(member.pid)
+            cookie = cookie_of(member.pid)
+            if cookie is not None:
+                self._cookies.setdefault(cookie, []).append(member.pid)
+
+    def family(self, cookie: str, group: int) -> list[Member]:
+        """Who has this cookie or is in this group, and all their descendants."""
+        return self._with_descendants([*self._cookies.get(cookie, ()), *self._groups.get(group, ())])
+
+    def carriers(self, prefix: str) -> list[Member]:
+        """Who has a cookie that begins so, and all their descendants."""
+        return self._with_descendants(
+            [pid for cookie, pids in self._cookies.items() if cookie.startswith(prefix) for pid in pids]
+        )
+
+    def _with_descendants(self, roots: list[int]) -> list[Member]:
+        found, waiting = set(roots), list(roots)
+        while waiting:
+            for child in self._children.get(waiting.pop(), ()):
+                if child not in found:
+                    found.add(child)
+                    waiting.append(child)
+        return [self._members[pid] for pid in found]
 
 
 def hold(member: Member) -> int | None:
@@ -92,20 +118,6 @@ def hold(member: Member) -> int | None:
         os.close(pidfd)
         return None
     return pidfd
-
-
-def with_descendants(roots: set[int], members: Iterable[Member]) -> set[int]:
-    """The roots, and everything among the members that descends from one of them."""
-    children: dict[int, list[int]] = {}
-    for member in members:
-        children.setdefault(member.parent, []).append(member.pid)
-    found, waiting = set(roots), list(roots)
-    while waiting:
-        for child in children.get(waiting.pop(), ()):
-            if child not in found:
-                found.add(child)
-                waiting.append(child)
-    return found
 
 
 def _read(path: str) -> bytes:

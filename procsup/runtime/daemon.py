@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import NamedTuple, assert_never
 
 from procsup.config.project import Project
-from procsup.core.actions import Action, KeepFormation, Kill, Notice, Quit, Signal, Spawn, StopDone, Tell
+from procsup.core.actions import Action, KeepFormation, Kill, Notice, Quit, Signal, Spawn, Tell
 from procsup.core.events import DeadlineReached, Event
 from procsup.core.model import InstanceName, Wish
 from procsup.output.console import Console
 from procsup.output.pump import Pump
 from procsup.runtime.beginning import Beginning
 from procsup.runtime.keeper import FormationKeeper
+from procsup.runtime.listening import taken_ports
 from procsup.runtime.options import RunOptions
 from procsup.runtime.processes import Processes
+from procsup.runtime.tally import Tally
 from procsup.runtime.wording import tell
 
 # So long the loop may be busy with events in a row before pipes and clients have their turn, in seconds.
@@ -61,8 +63,7 @@ class Daemon:
         self.console = console
         self.keeper = keeper
         self.finished: asyncio.Future[int] = self._loop.create_future()
-        self.stopped = 0
-        self.killed: list[str] = []
+        self.tally = Tally()
         self.supervisor = beginning.supervisor
         self._launcher = beginning.launcher
         self._processes = Processes(self._loop, pump, beginning.claim.cookie, self.post, portable=options.portable)
@@ -139,12 +140,18 @@ class Daemon:
         after = self._wanted() if taken is not None else before
         if before != after:
             self.name_all()
+            self._warn_of_ports(after - before)
         self._carry_out(orders)
         if taken is not None and not taken.cancelled():
             taken.set_result(Wanted(before, after))
 
     def _wanted(self) -> frozenset[InstanceName]:
         return frozenset(each.name for each in self.supervisor.instances() if each.wish is Wish.UP)
+
+    def _warn_of_ports(self, names: Iterable[InstanceName]) -> None:
+        by_port = {each.port: name for name in names if (each := self.supervisor.instance(name)) is not None}
+        for port, who in sorted(taken_ports(by_port).items()):
+            self.console.notice(f"warning: {by_port[port]}: port {port} is in use by {who}")
 
     def name_all(self) -> None:
         """Let the console make room for the names that there are now."""
@@ -166,6 +173,7 @@ class Daemon:
             case Signal(name, number):
                 self._processes.signal(name, number)
             case Kill(name):
+                self.tally.before_kill(self.supervisor.instance(name))
                 self._processes.kill(name)
             case KeepFormation(formation):
                 self.keeper.keep(formation)
@@ -178,10 +186,7 @@ class Daemon:
                 assert_never(order)
 
     def _tell(self, notice: Notice) -> None:
-        if isinstance(notice, StopDone):
-            self.stopped += notice.killed_after is None
-            if notice.killed_after is not None:
-                self.killed.append(str(notice.name))
+        self.tally.note(notice)
         self.console.notice(tell(notice))
 
     # Time, and those who wait

@@ -6,7 +6,7 @@ import os
 import signal
 
 # The signals that mean something to a supervisor; all of them would end a program that does not know them.
-OURS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+OURS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
 
 def undo_inherited_signals() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from procsup.config.expand import expand_command, find_executable
 from procsup.config.project import Project
+from procsup.config.shown import shown_refusal
 from procsup.core.actions import Spawn
 from procsup.core.model import Exit
 from procsup.runtime.census import COOKIE, instance_cookie
@@ -20,12 +21,17 @@ class Launcher:
         self._cookie = cookie
 
     def launch(self, project: Project, order: Spawn, type_ports: Mapping[str, int]) -> Child:
-        """Raises OSError where it cannot be started."""
+        """Raises OSError where it cannot be started; what it says may be shown."""
         type_, number = order.name
         environment = project.instance_environment(type_, number, order.port, order.unique_int, type_ports)
         environment[COOKIE] = instance_cookie(self._cookie, order.name)
-        argv = expand_command(project.type(type_).command, environment, order.unique_int).argv
-        return self._spawner.start(find_executable(argv[0], environment, project.root), argv, environment)
+        text = project.type(type_).command
+        argv = expand_command(text, environment, order.unique_int).argv
+        try:
+            return self._spawner.start(find_executable(argv[0], environment, project.root), argv, environment)
+        except OSError as error:
+            secrets = project.environment.secrets
+            raise shown_refusal(error, text, argv, environment, secrets, order.unique_int) from error
 
     def close(self) -> None:
         self._spawner.close()

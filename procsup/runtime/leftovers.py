@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from procsup.core.model import StopPlan
-from procsup.runtime.census import Member, carriers, hold
+from procsup.runtime.census import Census, Member, hold
 
 _LOOK_AGAIN = 0.05  # seconds between looks while something is being killed: it may have forked meanwhile
 
@@ -45,7 +45,7 @@ def end_leftovers(prefix: str, plan: StopPlan) -> tuple[list[Member], list[Membe
                 if left <= 0:
                     break
                 _wait_for_one(held, min(left, _LOOK_AGAIN) if step.signal == signal.SIGKILL else left)
-    return list(found.values()), carriers(prefix)
+    return list(found.values()), Census().carriers(prefix)
 
 
 @contextmanager
@@ -53,7 +53,7 @@ def _held(prefix: str) -> Iterator[dict[int, Member]]:
     """pidfd → member, for all that carry the cookie or descend from one that does."""
     held: dict[int, Member] = {}
     try:
-        for member in carriers(prefix):
+        for member in Census().carriers(prefix):
             pidfd = hold(member)
             if pidfd is not None:
                 held[pidfd] = member

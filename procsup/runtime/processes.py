@@ -13,7 +13,7 @@ from typing import Protocol
 from procsup.core.events import Fact, LeaderExited, Spawned, SpawnFailed, TreeVanished
 from procsup.core.model import Exit, InstanceName, stop_plan
 from procsup.runtime.adoption import Adoption
-from procsup.runtime.census import instance_cookie
+from procsup.runtime.census import Census, instance_cookie
 from procsup.runtime.child import Child
 from procsup.runtime.exits import choose_watch
 from procsup.runtime.launch import failure
@@ -49,6 +49,7 @@ class Processes:
         self._leaders: dict[InstanceName, int] = {}
         self._names: dict[int, InstanceName] = {}
         self._remains: dict[InstanceName, Remains] = {}
+        self._census: Census | None = None
         self._sent: dict[InstanceName, int] = {}  # the last signal of each that is being stopped
         self._just_ended: list[tuple[InstanceName, int, Exit]] = []
         self.others: set[int] = set()  # children that are no instances, and are waited for elsewhere
@@ -153,11 +154,22 @@ class Processes:
                     self._loop,
                     pid,
                     instance_cookie(self._cookie, name),
+                    self._look,
                     partial(self._vanished, name),
                     sent=self._sent.get(name),
                     portable=self._portable,
                 )
             self._report(LeaderExited(name, exit_, remaining))
+
+    def _look(self) -> Census:
+        """One walk through all processes for everybody who looks in this turn of the loop."""
+        if self._census is None:
+            self._census = Census()
+            self._loop.call_soon(self._forget_census)
+        return self._census
+
+    def _forget_census(self) -> None:
+        self._census = None
 
     def _vanished(self, name: InstanceName) -> None:
         self._remains.pop(name).close()

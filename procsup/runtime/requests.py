@@ -16,8 +16,8 @@ from procsup.core.events import (
     StartRequested,
     StopRequested,
 )
-from procsup.core.model import Instance, InstanceName, RequestRefused, UnknownName, Wish
-from procsup.errors import UsageError, unknown_name
+from procsup.core.model import Instance, InstanceName, NotNow, RequestRefused, UnknownName, Wish
+from procsup.errors import ProcsupError, UsageError, unknown_name
 from procsup.runtime.daemon import Daemon
 from procsup.runtime.reload import Reloader
 from procsup.runtime.status import status
@@ -51,6 +51,8 @@ class Requests:
             return await self._methods[method](params)
         except UnknownName as error:
             raise self._unknown(error.name) from error
+        except NotNow as error:
+            raise ProcsupError(str(error)) from error
         except RequestRefused as error:
             raise UsageError(str(error)) from error
 
@@ -86,7 +88,7 @@ class Requests:
     async def _start(self, params: Params) -> object:
         await self._daemon.ask(StartRequested(tuple(params["names"])))
         names = {each.name for each in self._supervisor.resolve(params["names"])}
-        return {"started": [str(name) for name in sorted(names)], "failed": await self._settled(names)}
+        return {"started": [str(name) for name in sorted(names)], "failed": await self._settled(names, up=True)}
 
     async def _stop(self, params: Params) -> object:
         names = [each.name for each in self._supervisor.resolve(params["names"])]
@@ -102,7 +104,7 @@ class Requests:
         # A rolling restart that was halted has not come to all of them.
         renewed = (each for each in self._supervisor.resolve(wanted) if each.edition != before.get(each.name))
         names = [each.name for each in renewed]
-        return {"restarted": [str(name) for name in names], "failed": await self._settled(names)}
+        return {"restarted": [str(name) for name in names], "failed": await self._settled(names, up=True)}
 
     async def _reload(self, params: Params) -> object:
         if params["plan"]:
@@ -113,15 +115,18 @@ class Requests:
         await self._daemon.ask(ShutdownRequested(0))
         return {"pid": os.getpid()}
 
-    async def _settled(self, names: Iterable[InstanceName]) -> list[dict[str, object]]:
-        """Wait until what is wanted of these is so, and return those for which it is not."""
+    async def _settled(self, names: Iterable[InstanceName], *, up: bool = False) -> list[dict[str, object]]:
+        """Wait until what is wanted of these is so, and return those for which it is not.
+
+        `up`: they were asked to run; if somebody else has stopped them meanwhile, that has not come true.
+        """
         chosen = tuple(names)
         await self._daemon.until(lambda: all(each.settled for each in self._present(chosen)))
         now = self._daemon.now()
         return [
             {"name": str(each.name), "state": state_word(each), "why": why(each, now)}
             for each in self._present(chosen)
-            if each.unkillable or (each.wish is Wish.UP and not each.up)
+            if each.unkillable or ((up or each.wish is Wish.UP) and not each.up)
         ]
 
     def _present(self, names: Iterable[InstanceName]) -> list[Instance]:

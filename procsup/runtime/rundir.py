@@ -1,5 +1,8 @@
 """One supervisor a project, held by flock: the kernel lets go of it whatever way the holder ends.
 
+The lock file lies in the user's own state folder; the root folder itself is locked as well, for another user has
+another state folder, and a state folder can be cleared away under a running supervisor.
+
 So no file that was left behind ever blocks a start. The pid in the lock file is for people; it is never signalled.
 """
 
@@ -25,6 +28,7 @@ class RootLock:
         self._folder = folder
         self._root = root
         self._descriptor: int | None = None
+        self._root_descriptor: int | None = None
         self.left_over = False  # the last holder did not release it: it was killed, and may have left processes
 
     def acquire(self) -> None:
@@ -34,16 +38,33 @@ class RootLock:
         make_private(self._folder)
         try:
             self._acquire()
+            self._lock_root()
         except OSError as error:
             raise ProcsupError(
                 f"cannot lock {self._path(_LOCK)}: {error.strerror or error}; set PROCSUP_STATE_DIR to another folder"
             ) from error
 
     def release(self) -> None:
+        if self._root_descriptor is not None:
+            os.close(self._root_descriptor)
+            self._root_descriptor = None
         if self._descriptor is not None:
             os.ftruncate(self._descriptor, 0)
             os.close(self._descriptor)  # the file stays: whoever removes a lock file makes two locks of one
             self._descriptor = None
+
+    def _lock_root(self) -> None:
+        try:
+            self._root_descriptor = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            fcntl.flock(self._root_descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.release()
+            raise AlreadyRunning(
+                f"a supervisor that is not to be found runs already for {self._root}: of another user, or its state"
+                f" folder was removed; whoever has the folder open can be seen with: fuser -v {self._root}"
+            ) from None
+        except OSError:
+            return  # not ours to read, or on a network file system that has no such locks: the lock file has to do
 
     def _acquire(self) -> None:
         # Taking the lock and writing the pid is one step to the others, who wait for their turn; a loser that read in

@@ -15,7 +15,10 @@ from procsup.runtime.inherited import release_signals
 
 
 class SignalDesk:
-    """SIGTERM and SIGINT stop everything, a second one with SIGKILL; SIGHUP reloads, SIGUSR1 opens logs again."""
+    """SIGTERM and SIGINT stop everything, a second one with SIGKILL; SIGHUP reloads, SIGUSR1 opens logs again.
+
+    SIGQUIT (Ctrl-\\) is one more way to lose patience: left at its default it would leave the processes to themselves.
+    """
 
     def __init__(self, daemon: Daemon, reload: Callable[[], Awaitable[object]], reopen: Callable[[], None]) -> None:
         self._daemon = daemon
@@ -24,9 +27,11 @@ class SignalDesk:
         self._loop = asyncio.get_running_loop()
         self._terminal = _has_terminal()
         self._reloading: asyncio.Task[None] | None = None
+        self._asked = False
         self._handled: list[signal.Signals] = []
         self._handle(signal.SIGTERM, lambda: self._stop(0))
         self._handle(signal.SIGINT, lambda: self._stop(128 + signal.SIGINT))
+        self._handle(signal.SIGQUIT, lambda: self._stop(128 + signal.SIGQUIT))
         self._handle(signal.SIGUSR1, self._reopen)
         self._handle(signal.SIGUSR2, lambda: daemon.console.notice("SIGUSR2: this version cannot upgrade in place yet"))
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup, which means: live on
@@ -46,11 +51,13 @@ class SignalDesk:
         self._handled.append(number)
 
     def _stop(self, exit_code: int) -> None:
-        self._daemon.post(ShutdownRequested(exit_code, force=self._daemon.supervisor.shutting_down))
+        """Only who has asked before loses patience: a shutdown that began by itself is no reason to kill."""
+        self._daemon.post(ShutdownRequested(exit_code, force=self._asked))
+        self._asked = True
 
     def _hang_up(self) -> None:
         if self._terminal and not _has_terminal():
-            self._stop(128 + signal.SIGHUP)
+            self._daemon.post(ShutdownRequested(128 + signal.SIGHUP))
         elif self._reloading is None or self._reloading.done():
             self._reloading = self._loop.create_task(self._reload_and_tell())
 

@@ -28,6 +28,10 @@ LAST_FLUSH = 0.8
 UP_AFTER = 1.0
 
 
+# Whoever read our output has gone, as `head -1` does: a clean stop.
+READER_GONE = ShutdownRequested(0, provisional=True)
+
+
 def supervise(
     project: Project,
     read: Callable[[], Project],
@@ -47,7 +51,7 @@ async def _supervise(
     loop = asyncio.get_running_loop()
     log = BoundedFile(options.log, 1) if options.log is not None else None
     console = Console(
-        loop, 1, options.style, lambda: daemon.post(ShutdownRequested(0)), sink=log.sink() if log is not None else None
+        loop, 1, options.style, lambda: daemon.post(READER_GONE), sink=log.sink() if log is not None else None
     )
     claim = beginning.claim
     keeper = FormationKeeper(claim.folder, beginning.kept, lambda trouble: console.notice(f"warning: {trouble}"))
@@ -90,6 +94,8 @@ async def _from_start_to_end(daemon: Daemon, beginning: Beginning, options: RunO
     daemon.name_all()
     for warning in beginning.warnings:
         console.notice(f"warning: {warning}")
+    if not any(daemon.supervisor.formation.values()):
+        console.notice("nothing runs: no process type has an instance; procsup scale NAME=1 starts one")
     daemon.take_over(beginning)
     watcher = asyncio.create_task(_tell_when_up(daemon, options.on_up)) if options.on_up is not None else None
     try:
@@ -100,10 +106,9 @@ async def _from_start_to_end(daemon: Daemon, beginning: Beginning, options: RunO
     got_away = daemon.end_the_rest()
     if got_away:
         console.notice(f"{got_away} more processes of theirs had got away, and were found and killed")
-    if daemon.stopped or daemon.killed:
-        left = sum(each.unkillable for each in daemon.supervisor.instances())
-        killed = f" ({', '.join(daemon.killed)})" if daemon.killed else ""
-        console.notice(f"{daemon.stopped} stopped, {len(daemon.killed)} killed{killed}, {left} left")
+    summary = daemon.tally.line(left=sum(each.unkillable for each in daemon.supervisor.instances()))
+    if summary is not None:
+        console.notice(summary)
     return exit_code
 
 

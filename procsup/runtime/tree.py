@@ -13,7 +13,7 @@ from asyncio import AbstractEventLoop, TimerHandle
 from collections.abc import Callable
 from contextlib import suppress
 
-from procsup.runtime.census import Member, carriers, hold
+from procsup.runtime.census import Census, Member, hold
 
 # Where there are no pidfds (left), or something is being killed that may fork meanwhile, it is looked at so often.
 LOOK_AGAIN = 0.1
@@ -32,6 +32,7 @@ def group_exists(group: int) -> bool:
 class Remains:
     """Calls `on_gone` once, when two looks in a row have found nobody.
 
+    `look` takes a census, which several may share that look at the same moment.
     `sent` is the last signal that the group was sent while the leader lived: who is outside the group gets it now.
     """
 
@@ -40,6 +41,7 @@ class Remains:
         loop: AbstractEventLoop,
         group: int,
         cookie: str,
+        look: Callable[[], Census],
         on_gone: Callable[[], None],
         *,
         sent: int | None = None,
@@ -48,6 +50,7 @@ class Remains:
         self._loop = loop
         self._group = group
         self._cookie = cookie
+        self._census = look
         self._on_gone = on_gone
         self._portable = portable
         self._held: dict[int, tuple[int, Member]] = {}
@@ -104,7 +107,7 @@ class Remains:
 
         Raises OSError where there is no descriptor to hold it with.
         """
-        for member in carriers(self._cookie, self._group):
+        for member in self._census().family(self._cookie, self._group):
             if member.pid not in self._held:
                 pidfd = hold(member)
                 if pidfd is not None:

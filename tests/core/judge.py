@@ -135,7 +135,7 @@ class Judge:
                 assert not self._keep_going, "the others were to go on"
                 assert self._will.ever[name.type].restart.policy is RestartPolicy.NEVER
                 assert self.last_exit[name].code != 0
-                self._will.exit_code = self.last_exit[name].code
+                self._will.exit_code, self._will.began_by_itself = self.last_exit[name].code, True
                 self._expect_quit(force=False)
             case KillFailed(name):
                 killed_at = self._copies[name].killed_at

@@ -9,7 +9,16 @@ import pytest
 
 from procsup.core.actions import KillFailed, LeftOthers, ShutdownBegun, StillWaiting, StopDone
 from procsup.core.events import Event, ProjectRead, RestartRequested, ScaleChange, ScaleRequested, StartRequested
-from procsup.core.model import UNKILLABLE_AFTER, ProcessType, RequestRefused, Stopped, StopStep, stop_plan
+from procsup.core.model import (
+    UNKILLABLE_AFTER,
+    ProcessType,
+    RequestRefused,
+    RestartPolicy,
+    RestartRule,
+    Stopped,
+    StopStep,
+    stop_plan,
+)
 from tests.core.stage import BY_SIGKILL, BY_SIGTERM, CRASH, Stage
 
 SEQUENCE = stop_plan(StopStep(signal.SIGTSTP, 10.0), StopStep(signal.SIGTERM, 15.0))
@@ -215,3 +224,29 @@ def test_it_quits_once() -> None:
     assert stage.after(20.0) == ["SIGKILL web.1", "quit 1"]
     assert stage.ends("web.1", BY_SIGKILL) == []
     assert stage.shut_down() == []
+
+
+def never(name: str) -> ProcessType:
+    return ProcessType(name, restart=RestartRule(RestartPolicy.NEVER))
+
+
+def test_a_failure_that_ends_all_gives_way_to_the_exit_code_a_person_asks_for() -> None:
+    stage = up(never("job"), "web")
+    assert stage.ends("job.1", CRASH) == ["SIGTERM web.1"]
+    stage.shut_down(130)
+    assert stage.ends("web.1", BY_SIGTERM) == ["quit 130"]
+
+
+def test_a_failure_that_may_be_our_own_stop_ends_all_only_when_no_stop_follows() -> None:
+    stage = up(never("job"), "web")
+    assert stage.ends("job.1", BY_SIGTERM) == []
+    assert stage.after(0.2) == []
+    assert stage.after(0.06) == ["SIGTERM web.1"]
+    assert stage.ends("web.1", BY_SIGTERM) == [f"quit {BY_SIGTERM.code}"]
+
+
+def test_where_our_own_stop_follows_it_counts() -> None:
+    stage = up(never("job"), "web")
+    stage.ends("job.1", BY_SIGTERM)
+    assert stage.shut_down() == ["SIGTERM web.1"]
+    assert stage.ends("web.1", BY_SIGTERM) == ["quit 0"]

@@ -27,6 +27,7 @@ class Will:
         self.changed: set[str] = set()  # by the last reading of the project
         self.stopped: set[InstanceName] = set()
         self.exit_code: int | None = None
+        self.began_by_itself = False  # the shutdown; then the exit code of one who asks for it counts
         self.forced = False
 
     def wants(self, name: InstanceName) -> bool:
@@ -89,7 +90,8 @@ class Will:
             case StopRequested(names):
                 self.stopped |= self.resolve(names)
             case ShutdownRequested(exit_code, force):
-                self.exit_code = exit_code if self.exit_code is None else self.exit_code
+                if self.exit_code is None or self.began_by_itself:
+                    self.exit_code, self.began_by_itself = exit_code, False
                 self.forced = self.forced or force
             case _:
                 pass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -39,7 +40,7 @@ def test_a_process_that_ignores_sigterm_is_killed_when_its_grace_is_over(app: Ap
     assert supervisor.stop() == 0
     assert "web.1 stopped" in supervisor.text
     assert "deaf.1 killed after 0.5 s" in supervisor.text
-    assert "1 stopped, 1 killed (deaf.1), 0 left" in supervisor.text
+    assert "1 stopped, 1 killed after" in supervisor.text
 
 
 def test_a_second_signal_kills_at_once(app: App) -> None:
@@ -49,7 +50,7 @@ def test_a_second_signal_kills_at_once(app: App) -> None:
     supervisor.send(signal.SIGINT)
     supervisor.wait_for("stopping")
     assert supervisor.stop(signal.SIGINT) == 130
-    assert "1 killed (deaf.1)" in supervisor.text
+    assert "1 killed after" in supervisor.text
 
 
 def test_while_it_waits_it_says_who_holds_it_up_and_until_when(app: App) -> None:
@@ -214,3 +215,53 @@ def test_a_closed_terminal_stops_everything(app: App) -> None:
     supervisor.send(signal.SIGHUP)  # without a terminal to lose, SIGHUP means reload
     supervisor.wait_for("reloaded")
     assert supervisor.stop() == 0
+
+
+def test_a_supervisor_whose_state_folder_was_removed_still_holds_its_root(app: App) -> None:
+    app.write("Procfile", f"web: {READY}\n")
+    supervisor = app.start()
+    supervisor.wait_for("ready")
+    shutil.rmtree(os.environ["PROCSUP_STATE_DIR"])
+    again = app.run("start")
+    assert again.returncode == 3
+    assert "not to be found" in again.stderr
+    assert "ready" not in again.stdout
+    supervisor.stop()
+
+
+def test_ctrl_backslash_leaves_nothing_behind(app: App) -> None:
+    app.write("Procfile", f"web: {READY}\n")
+    supervisor = app.start()
+    supervisor.wait_for("ready")
+    assert supervisor.stop(signal.SIGQUIT) == 128 + signal.SIGQUIT
+
+
+def test_the_last_line_names_whom_it_had_to_kill(app: App) -> None:
+    app.write("Procfile", f"deaf: {DEAF}\nweb: {READY}\n")
+    supervisor = app.start("--grace", "0.5")
+    supervisor.wait_for("ready", 2)
+    pid = app.instances()["deaf.1"]["pid"]
+    supervisor.stop()
+    assert f"1 stopped, 1 killed after 0.5 s (deaf.1, pid {pid}, sh), 0 left" in supervisor.text
+
+
+def test_a_formation_of_nobody_says_so_and_waits_to_be_scaled(app: App) -> None:
+    app.write("Procfile", f"web: {READY}\n")
+    supervisor = app.start("-m", "web=0")
+    supervisor.wait_for("nothing runs: .*procsup scale NAME=1")
+    app.ok("scale", "web=1")
+    supervisor.wait_for("ready web.1")
+    supervisor.stop()
+
+
+@pytest.mark.parametrize("policy", ["always", "never"])
+def test_a_sigterm_to_all_at_once_respawns_nothing_and_keeps_the_grace(app: App, policy: str) -> None:
+    slow = """sh -c 'trap "sleep 0.3; echo clean; exit 0" TERM; echo ready; while :; do sleep 0.05; done'"""
+    app.write("Procfile", f"a: {READY}\nb: {slow}\n")
+    supervisor = app.start("--restart", policy)
+    supervisor.wait_for("ready", 2)
+    os.kill(app.instances()["a.1"]["pid"], signal.SIGTERM)
+    supervisor.wait_for(r"a\.1 ended")
+    assert supervisor.stop() == 0
+    assert "clean" in supervisor.text
+    assert supervisor.text.count("a.1 started") == 1

@@ -14,7 +14,7 @@ import pytest
 from procsup.core.events import Fact, LeaderExited, Spawned, SpawnFailed, TreeVanished
 from procsup.core.model import Exit, InstanceName
 from procsup.runtime import processes
-from procsup.runtime.census import COOKIE, Member, carriers, instance_cookie, read_member
+from procsup.runtime.census import COOKIE, Census, Member, instance_cookie, read_member
 from procsup.runtime.child import Child, Spawner, popen_spawn
 from procsup.runtime.exits import ExitWatch, PidfdWatch, SigchldWatch, choose_watch
 from procsup.runtime.processes import Processes
@@ -30,7 +30,7 @@ def environment(name: InstanceName) -> dict[str, str]:
 
 
 def members_of(group: int) -> list[Member]:
-    return carriers("no cookie begins so", group)
+    return Census().family("nobody has this", group)
 
 
 class Ears:
@@ -260,7 +260,7 @@ def test_where_members_cannot_be_looked_up_nobody_counts_as_gone(monkeypatch: py
             return [str(leader)]
 
         monkeypatch.setattr("procsup.runtime.census.os.listdir", listdir)
-        remains = Remains(asyncio.get_running_loop(), leader, "no cookie begins so", gone.set)
+        remains = Remains(asyncio.get_running_loop(), leader, "nobody has this", Census, gone.set)
         remains.send(signal.SIGURG)  # nobody can be held, which is no reason to fail
         assert not gone.is_set()
         full = False
