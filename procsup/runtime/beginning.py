@@ -20,10 +20,8 @@ from procsup.core.model import Exit, InstanceName, ProcessType, RequestRefused, 
 from procsup.core.numbers import PORTS_PER_TYPE
 from procsup.core.supervisor import Supervisor
 from procsup.errors import UsageError
-from procsup.runtime.child import Child, Spawner, popen_spawn
-from procsup.runtime.guardian import Guardian
+from procsup.runtime.child import Child, Spawner, choose_spawn
 from procsup.runtime.launch import Launcher, failure
-from procsup.runtime.leftovers import end_leftovers
 from procsup.runtime.listening import taken_ports
 from procsup.runtime.options import Policy, RunOptions
 from procsup.runtime.rundir import Claim
@@ -38,7 +36,6 @@ class Beginning(NamedTuple):
     supervisor: Supervisor
     launcher: Launcher
     claim: Claim
-    guardian: Guardian
     kept: Mapping[str, int]
     born: list[tuple[InstanceName, Child | Exit]]
     orders: list[Action]
@@ -52,9 +49,7 @@ class Beginning(NamedTuple):
                     os.killpg(child.pid, signal.SIGKILL)
 
 
-def begin(
-    project: Project, options: RunOptions, claim: Claim, guardian: Guardian, kept: Mapping[str, int]
-) -> Beginning:
+def begin(project: Project, options: RunOptions, claim: Claim, kept: Mapping[str, int]) -> Beginning:
     """Start the first of the formation. Raises UsageError for one that is not possible."""
     counts = _counts(project, options, kept)
     warnings = [*_sweep(claim, options.policy.stop), *project.warnings, *_trouble_with_ports(project, counts)]
@@ -65,7 +60,7 @@ def begin(
         orders = supervisor.handle(project_read(project, options.policy, counts, kept), now)
     except RequestRefused as error:
         raise UsageError(str(error)) from error
-    launcher = Launcher(Spawner(popen_spawn if options.portable else None), claim.cookie)
+    launcher = Launcher(Spawner(choose_spawn(options.portable)), claim.cookie)
     born: list[tuple[InstanceName, Child | Exit]] = []
     waiting: list[Action] = []
     for order in orders:
@@ -77,13 +72,15 @@ def begin(
             born.append((order.name, launcher.launch(project, order, supervisor.type_ports)))
         except OSError as error:
             born.append((order.name, failure(error)))
-    return Beginning(supervisor, launcher, claim, guardian, kept, born, waiting, warnings)
+    return Beginning(supervisor, launcher, claim, kept, born, waiting, warnings)
 
 
 def _sweep(claim: Claim, plan: StopPlan) -> list[str]:
     """If the supervisor before us was killed: what it left has to be gone before anything starts a second time."""
     if not claim.lock.left_over:
         return []
+    from procsup.runtime.leftovers import end_leftovers  # rarely needed
+
     found, left = end_leftovers(claim.any_cookie, plan)
     if not found:
         return []

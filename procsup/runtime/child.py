@@ -148,6 +148,11 @@ class _LowDescriptors:
             os.close(self._held.pop())
 
 
+def choose_spawn(portable: bool) -> SpawnCall:
+    """`portable` asks for the way that works everywhere."""
+    return popen_spawn if portable else posix_spawn
+
+
 def posix_spawn(
     argv: tuple[str, ...], executable: str, environment: Mapping[str, str], stdio: tuple[int, int, int]
 ) -> int:

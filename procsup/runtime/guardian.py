@@ -1,22 +1,23 @@
 """A process of its own that sleeps until the supervisor is gone, and ends what it left if it went without a word.
 
 It waits on a pipe whose other end only the supervisor holds: the kernel closes that however the supervisor ends. It
-has a session of its own and is deaf to the signals that a whole group or cgroup may get at once.
+has a session of its own and is deaf to the signals that a whole group or cgroup may get at once. While it sleeps it is
+a shell, a tenth of a Python's memory; only if it is needed does it become this module's `main`.
 """
 
 from __future__ import annotations
 
 import os
-import signal
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
-from procsup.core.model import StopPlan
-from procsup.runtime.inherited import OURS, descriptors_in_use
-from procsup.runtime.leftovers import end_leftovers
+from procsup.core.model import StopPlan, StopStep
+from procsup.runtime.child import SHELL, SpawnCall
 
-_GOODBYE = b"."
+_GOODBYE = b".\n"
+_SLEEP = """trap '' TERM INT QUIT HUP USR1 USR2 TSTP PIPE; read -r goodbye && exit; exec "$@" """
 
 
 class Guardian(NamedTuple):
@@ -27,43 +28,46 @@ class Guardian(NamedTuple):
         """All is down: it has nothing to do any more."""
         with suppress(BrokenPipeError):
             os.write(self.pipe, _GOODBYE)
-        os.close(self.pipe)
-        with suppress(ChildProcessError):
-            os.waitpid(self.pid, 0)
+        self.alarm()
 
     def alarm(self) -> None:
-        """We end in error: it shall see to what is left, as if we had been killed."""
+        """Without a goodbye before: it shall see to what is left, as if we had been killed. Waits until it has."""
         os.close(self.pipe)
         with suppress(ChildProcessError):
             os.waitpid(self.pid, 0)
 
 
-def post_guardian(prefix: str, plan: StopPlan) -> Guardian:
-    """Fork one that will end, by the plan, all processes whose cookie begins with `prefix`."""
-    ours, theirs = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        _guard(ours, prefix, plan)
-    os.close(ours)
-    return Guardian(pid, theirs)
-
-
-def _guard(pipe: int, prefix: str, plan: StopPlan) -> NoReturn:
+def post_guardian(spawn: SpawnCall, cookie: str, plan: StopPlan, environ: Mapping[str, str]) -> Guardian:
+    """One that will end, by the plan, all processes whose cookie begins so. Raises OSError if there can be none."""
+    steps = ",".join(f"{step.signal}:{step.wait}" for step in plan)
+    # -P: the project's own folder, where we are, may have modules by the same names as ours.
+    rescue = (sys.executable, "-P", "-m", "procsup.runtime.guardian", cookie, steps)
+    theirs, ours = os.pipe()
+    nothing = os.open(os.devnull, os.O_WRONLY)
     try:
-        os.setsid()
-        for number in (*OURS, signal.SIGPIPE, signal.SIGTSTP, signal.SIGCHLD):
-            signal.signal(number, signal.SIG_IGN)
-        for descriptor in descriptors_in_use():
-            if descriptor not in (2, pipe):
-                with suppress(OSError):
-                    os.close(descriptor)
-        if not os.read(pipe, 1):
-            found, left = end_leftovers(prefix, plan)
-            if found:
-                print(
-                    f"procsup: the supervisor was killed; stopped the {len(found)} processes it left"
-                    + (f", {len(left)} of them outlive SIGKILL" if left else ""),
-                    file=sys.stderr,
-                )
+        pid = spawn((SHELL, "-c", _SLEEP, "procsup-guardian", *rescue), SHELL, environ, (theirs, nothing, 2))
+    except OSError:
+        os.close(ours)
+        raise
     finally:
-        os._exit(0)
+        os.close(theirs)
+        os.close(nothing)
+    return Guardian(pid, ours)
+
+
+def main(cookie: str, steps: str) -> None:
+    """The supervisor is gone, and has not said that all is down."""
+    from procsup.runtime.leftovers import end_leftovers
+
+    plan = tuple(StopStep(int(number), float(wait)) for number, wait in (step.split(":") for step in steps.split(",")))
+    found, left = end_leftovers(cookie, plan)
+    if found:
+        print(
+            f"procsup: the supervisor was killed; stopped the {len(found)} processes it left"
+            + (f", {len(left)} of them outlive SIGKILL" if left else ""),
+            file=sys.stderr,
+        )
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

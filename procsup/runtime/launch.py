@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from procsup.config.expand import expand_command, find_executable
 from procsup.config.project import Project
-from procsup.config.shown import shown_refusal
 from procsup.core.actions import Spawn
 from procsup.core.model import Exit
 from procsup.runtime.census import COOKIE, instance_cookie
@@ -30,6 +29,8 @@ class Launcher:
         try:
             return self._spawner.start(find_executable(argv[0], environment, project.root), argv, environment)
         except OSError as error:
+            from procsup.config.shown import shown_refusal  # not on the way to the first child
+
             secrets = project.environment.secrets
             raise shown_refusal(error, text, argv, environment, secrets, order.unique_int) from error
 

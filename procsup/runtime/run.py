@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from procsup.config.project import Project
 from procsup.control.address import identity, make_private, project_folder, socket_path
 from procsup.runtime.beginning import begin
 from procsup.runtime.census import project_cookie, run_cookie
+from procsup.runtime.child import choose_spawn
 from procsup.runtime.formation_store import load
-from procsup.runtime.guardian import Guardian, post_guardian
 from procsup.runtime.inherited import hold_signals, prepare_descriptors, undo_inherited_signals
 from procsup.runtime.options import RunOptions
 from procsup.runtime.rundir import Claim, RootLock
+
+if TYPE_CHECKING:
+    from procsup.runtime.guardian import Guardian
 
 
 def run(project: Project, read: Callable[[], Project], options: RunOptions, environ: Mapping[str, str]) -> int:
@@ -34,14 +38,7 @@ def run(project: Project, read: Callable[[], Project], options: RunOptions, envi
         make_private(os.path.dirname(claim.socket))
         os.chdir(project.root)
         hold_signals()
-        guardian = post_guardian(claim.cookie, options.policy.stop)
-        try:
-            exit_code = _begin_and_supervise(project, read, options, claim, guardian, kept)
-        except BaseException:
-            guardian.alarm()
-            raise
-        guardian.dismiss()
-        return exit_code
+        return _begin_and_supervise(project, read, options, claim, kept, environ)
     finally:
         lock.release()
 
@@ -51,14 +48,22 @@ def _begin_and_supervise(
     read: Callable[[], Project],
     options: RunOptions,
     claim: Claim,
-    guardian: Guardian,
     kept: Mapping[str, int],
+    environ: Mapping[str, str],
 ) -> int:
-    beginning = begin(project, options, claim, guardian, kept)
+    beginning = begin(project, options, claim, kept)
+    guardian: Guardian | None = None
     try:
+        # Loaded only now: the first children run already.
+        from procsup.runtime.guardian import post_guardian
         from procsup.runtime.supervise import supervise
 
-        return supervise(project, read, options, beginning)
+        guardian = post_guardian(choose_spawn(options.portable), claim.cookie, options.policy.stop, environ)
+        exit_code = supervise(project, read, options, beginning, guardian.pid)
     except BaseException:
         beginning.abandon()
+        if guardian is not None:
+            guardian.alarm()
         raise
+    guardian.dismiss()
+    return exit_code

@@ -37,9 +37,10 @@ def supervise(
     read: Callable[[], Project],
     options: RunOptions,
     beginning: Beginning,
+    guardian: int,
 ) -> int:
-    """Run the loop to its end, and return the exit code."""
-    return asyncio.run(_supervise(project, read, options, beginning))
+    """Run the loop to its end, and return the exit code. `guardian` is a child of ours that is no instance."""
+    return asyncio.run(_supervise(project, read, options, beginning, guardian))
 
 
 async def _supervise(
@@ -47,6 +48,7 @@ async def _supervise(
     read: Callable[[], Project],
     options: RunOptions,
     beginning: Beginning,
+    guardian: int,
 ) -> int:
     loop = asyncio.get_running_loop()
     log = BoundedFile(options.log, 1) if options.log is not None else None
@@ -56,7 +58,7 @@ async def _supervise(
     claim = beginning.claim
     keeper = FormationKeeper(claim.folder, beginning.kept, lambda trouble: console.notice(f"warning: {trouble}"))
     pump = Pump(loop, console, options.quiet)
-    daemon = Daemon(project, options, beginning, console, pump, keeper)
+    daemon = Daemon(project, options, beginning, console, pump, keeper, guardian)
     reloader = Reloader(daemon, read, keeper)
     requests = Requests(daemon, reloader)
 

@@ -187,9 +187,8 @@ def alive(pid: int) -> bool:
 
 
 def children_of(pid: int) -> dict[int, str]:
-    """The living children of a supervisor but its guardian, a fork of itself: by pid, with their command line."""
+    """The living children of a supervisor but its guardian: by pid, with their command line."""
     found = {}
-    itself = Path(f"/proc/{pid}/cmdline").read_bytes()
     for name in os.listdir("/proc"):
         if name.isdigit():
             try:
@@ -197,6 +196,6 @@ def children_of(pid: int) -> dict[int, str]:
                 command = Path(f"/proc/{name}/cmdline").read_bytes()
             except OSError:
                 continue
-            if int(fields[1]) == pid and fields[0] not in "ZX" and command != itself:
+            if int(fields[1]) == pid and fields[0] not in "ZX" and b"procsup-guardian" not in command:
                 found[int(name)] = command.replace(b"\0", b" ").decode(errors="replace").strip()
     return found
