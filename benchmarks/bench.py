@@ -55,8 +55,16 @@ class Started:
         return self.process.pid
 
     def own_processes(self, programs: Sequence[str]) -> list[int]:
-        """Its own processes: all that carry the mark but the programs it was asked to run (and shells for them)."""
-        return [pid for pid in procfs.marked(self.mark) if procfs.command_name(pid) not in (*programs, "sh", "dash")]
+        """Its own processes: all that carry the mark but the programs it was asked to run (and shells for them).
+
+        procsup's guardian sleeps as a shell, and counts.
+        """
+        asked_for = (*programs, "sh", "dash")
+        return [
+            pid
+            for pid in procfs.marked(self.mark)
+            if procfs.command_name(pid) not in asked_for or b"procsup-guardian" in procfs.command_line(pid)
+        ]
 
     def end(self, within: float = END_LIMIT) -> float:
         """SIGTERM; seconds until it has ended. Raises `Late`."""

@@ -25,6 +25,10 @@ def state(pid: int) -> str:
     return _read(pid, "stat").rpartition(b")")[2].strip()[:1].decode()
 
 
+def command_line(pid: int) -> bytes:
+    return _read(pid, "cmdline")
+
+
 def command_name(pid: int) -> str:
     return _read(pid, "comm").strip().decode()
 
