@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NoReturn
 
 import click
@@ -14,6 +16,7 @@ from procsup.cli.options import environment
 from procsup.config.project import Project
 from procsup.control.address import make_private, project_folder
 from procsup.errors import ProcsupError
+from procsup.runtime.inherited import descriptors_in_use
 from procsup.runtime.options import RunOptions
 from procsup.runtime.run import run
 
@@ -33,6 +36,10 @@ def become_background(
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for descriptor in (1, 2):  # whoever waits for the end of our terminal's or pipe's output waits for us no longer
         os.dup2(output, descriptor)
+    for descriptor in descriptors_in_use():  # nor for a lock, or a pipe that we were started with
+        if descriptor not in (0, 1, 2, report):
+            with suppress(OSError):
+                os.close(descriptor)
     code = 1
     said = False
 
@@ -58,8 +65,8 @@ def become_background(
     os._exit(code)
 
 
-def await_supervisor(pid: int, report: int, log: str) -> int:
-    """In the command: wait for the word of the child, and pass it on."""
+def await_supervisor(pid: int, report: int, log: str, written: int) -> int:
+    """In the command: wait for the word of the child, and pass it on. `written` is how long the log was before."""
     with open(report, "rb") as file:
         line = file.readline()
     if not line:
@@ -69,11 +76,25 @@ def await_supervisor(pid: int, report: int, log: str) -> int:
         print(f"procsup: {words['error']}", file=sys.stderr)
         return int(words["exit_code"])
     if "ended" in words:
+        if words["ended"]:
+            raise ProcsupError(f"{_first_failure(log, written)}; the output is in {log}")
         click.echo(f"all has ended; the output is in {log}")
-        return int(words["ended"])
+        return 0
     click.echo(f"procsup runs in the background, pid {pid}; its output is in {log}")
     if words["failed"]:
         raise ProcsupError(
             f"not up: {', '.join(words['failed'])}; it keeps trying: procsup status says why, procsup shutdown ends it"
         )
     return 0
+
+
+_FAILURE = re.compile(rb"[\w-]+\.\d+ (?:ended: (?!exit 0 )|could not be started: )[^\"\n;]*")
+
+
+def _first_failure(log: str, written: int) -> str:
+    """What the supervisor said of it: by the time it is asked for, all that knew is gone."""
+    with open(log, "rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(written if written <= size else 0)
+        found = _FAILURE.search(file.read())
+    return found[0].decode(errors="replace") if found else "it ended before it was up"

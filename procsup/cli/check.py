@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-
 import click
 
 from procsup.cli.options import Common, project_options
@@ -28,14 +26,11 @@ def check(common: Common, expand: bool) -> None:
     click.echo(f"{project.procfile} is valid: {', '.join(each.name for each in project.types)}")
     if not expand:
         return
-    from procsup.config.expand import expand_command
-    from procsup.config.secrets import mask_text, secret_values
+    from procsup.config.shown import shown_command
 
     ports = {each.name: project.port_of(each.name) for each in project.types}
     width = max(len(name) for name in ports) + 2
     for position, each in enumerate(project.types):
         environment = project.instance_environment(each.name, 1, ports[each.name], position + 1, ports)
-        command = expand_command(each.command, environment, position + 1)
-        shown = f"/bin/sh: {command.argv[2]}" if command.shell else shlex.join(command.argv)
-        masked = mask_text(shown, secret_values(environment))
-        click.echo(f"{each.name + '.1':<{width}}  port {ports[each.name]}  {masked}")
+        shown = shown_command(each.command, environment, project.environment.secrets, position + 1)
+        click.echo(f"{each.name + '.1':<{width}}  port {ports[each.name]}  {shown}")

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import select
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
 
 from procsup.cli.options import Common, project_options, running_names
 from procsup.errors import ProcsupError
+
+_LAST_MOMENT = 5.0  # seconds; from another container the pid may be somebody else's, who does not end
 
 
 @click.command()
@@ -53,8 +59,24 @@ def shutdown(common: Common) -> None:
       procsup shutdown
     """
     with common.connect() as client:
-        client.call("shutdown")
-        client.wait_until_gone()
+        answer: Any = client.call("shutdown")
+        with until_ended(answer["pid"]):
+            client.wait_until_gone()
+
+
+@contextmanager
+def until_ended(pid: int) -> Iterator[None]:
+    """Leave only when this process has ended: its connections end a moment before it does, and its lock with it."""
+    try:
+        process = os.pidfd_open(pid)
+    except (AttributeError, OSError):  # not on this system; or it has ended
+        yield
+        return
+    try:
+        yield
+        select.select([process], [], [], _LAST_MOMENT)
+    finally:
+        os.close(process)
 
 
 def report(answer: Any, done: str) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from procsup.cli.options import Common, project_options, running_names
+from procsup.cli.options import Common, project_options, type_names
 from procsup.errors import UsageError
 
 
 @click.command()
-@click.argument("name", required=False, metavar="[NAME]", shell_complete=running_names)
+@click.argument("name", required=False, metavar="[NAME]", shell_complete=type_names)
 @click.option("--explain", metavar="KEY", help="Say where the value of KEY comes from, and what it won over.")
 @project_options()
 def env(common: Common, name: str | None, explain: str | None) -> None:
@@ -20,7 +20,7 @@ def env(common: Common, name: str | None, explain: str | None) -> None:
       procsup env web
       procsup env --explain DATABASE_URL
     """
-    from procsup.config.secrets import mask
+    from procsup.config.secrets import masked
 
     project = common.read_project()
     own: dict[str, str] = {}
@@ -29,9 +29,10 @@ def env(common: Common, name: str | None, explain: str | None) -> None:
         project.type(name)
         own = project.set_by_procsup(name, 1, ports[name], 1, ports)
     values = {**project.environment.values, **own}
+    secrets = project.environment.secrets
     if explain is None:
-        for key in sorted(values):
-            click.echo(f"{key}={mask(key, values[key])}")
+        for key, value in sorted(masked(values, secrets).items()):
+            click.echo(f"{key}={value}")
         return
     if explain not in values:
         raise UsageError(f"{explain} is not set: not in the environment, not in a .env file, not by procsup")
@@ -39,4 +40,4 @@ def env(common: Common, name: str | None, explain: str | None) -> None:
     lines += [(origin.where, origin.value) for origin in project.environment.origin(explain)]
     for position, (where, value) in enumerate(lines):
         note = "  (wins)" if position == 0 and len(lines) > 1 else ""
-        click.echo(f"{explain}={mask(explain, value)}  from {where}{note}")
+        click.echo(f"{explain}={masked({explain: value}, secrets)[explain]}  from {where}{note}")

@@ -1,20 +1,19 @@
-"""The entry point: finds the command, and turns every error into one or two lines and an exit code.
+"""The command line's first room: finds the command that was typed, and runs it.
 
 Each command lives in a module of its own that is imported when it is called, so that none pays for the others.
 """
 
 from __future__ import annotations
 
-import os
-import re
 import sys
 from importlib import import_module
+from typing import Any
 
 import click
 
 from procsup import __version__
-from procsup.cli.options import environment, project_options, remember_common
-from procsup.errors import ConfigError, ProcsupError
+from procsup.cli.faults import exit_code_of, reader_may_leave, stand_in_for_closed_streams
+from procsup.cli.options import project_options, remember_common
 
 # In the order in which the help shows them: the module under procsup.cli that has the command of that name.
 COMMANDS = {
@@ -45,6 +44,16 @@ class CommandsOnDemand(click.Group):
         if not isinstance(found, click.Command):
             raise TypeError(f"procsup.cli.{COMMANDS[cmd_name]}.{cmd_name} is no command")
         return found
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        with reader_may_leave():
+            return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with reader_may_leave():
+            return super().invoke(ctx)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -78,49 +87,12 @@ def procsup(ctx: click.Context, /, **common: object) -> None:
         click.echo(ctx.get_help())
 
 
-def main() -> None:
-    sys.exit(_exit_code_of_run())
-
-
-def _exit_code_of_run() -> int:
+def run() -> int:
+    """The command that was typed; its exit code."""
+    stand_in_for_closed_streams()
     try:
         result = procsup.main(prog_name="procsup", standalone_mode=False, auto_envvar_prefix="PROCSUP")
         sys.stdout.flush()
-    except click.exceptions.Exit as asked:
-        return asked.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        return 130
-    except click.UsageError as error:
-        _say(error.format_message().rstrip("."))
-        if error.ctx is not None:
-            _say(f"see: {error.ctx.command_path} --help")
-        return 2
-    except click.ClickException as error:
-        _say(error.format_message())
-        return error.exit_code
-    except ConfigError as error:
-        print(error, file=sys.stderr)  # each line says FILE:LINE:COLUMN itself
-        return error.exit_code
-    except ProcsupError as error:
-        _say(str(error))
-        return error.exit_code
-    except BrokenPipeError:
-        # Whoever read our output has seen enough. Python would complain once more when it closes stdout.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 0
-    except Exception as error:
-        if environment().get("PROCSUP_DEBUG"):
-            raise
-        _say(f"this is a bug in procsup: {type(error).__name__}: {error}; PROCSUP_DEBUG=1 shows where")
-        return 1
+    except BaseException as error:
+        return exit_code_of(error)
     return result if isinstance(result, int) else 0
-
-
-def _say(text: str) -> None:
-    text = "".join(letter if letter.isprintable() or letter == "\n" else "\ufffd" for letter in text)  # it may quote
-    # What begins with FILE:LINE:COLUMN (the supervisor's word on files that it read) stays so, for editors to find.
-    print(text if re.match(r".+:\d+:\d+: error: ", text) else f"procsup: {text}", file=sys.stderr)
-
-
-if __name__ == "__main__":
-    main()

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from procsup.errors import ConfigError, NotRunning, ProcsupError
+
 if TYPE_CHECKING:
+    from procsup.config.location import Location
     from procsup.config.project import Project, ProjectOptions
     from procsup.control.client import Client
 
@@ -85,28 +88,57 @@ class Common(NamedTuple):
 
     def project_reader(self, port: int | None = None) -> Callable[[], Project]:
         """Reads the files as often as it is called, from the folder where procsup was started; standard input once."""
+        from procsup.config.files import read_standard_input
+        from procsup.config.lookup import STDIN_SHOWN
         from procsup.config.project import load_project
 
-        options, cwd, environ = self.project_options(port), os.getcwd(), environment()
+        options, cwd, environ = self.project_options(port), working_folder(), environment()
         seen: list[bytes] = []
 
         def standard_input() -> bytes:
             if not seen:
-                with open(0, "rb", closefd=False) as file:
-                    seen.append(file.read())
+                seen.append(read_standard_input(STDIN_SHOWN))
             return seen[0]
 
         return lambda: load_project(options, environ, cwd, standard_input)
 
+    def locate(self) -> Location:
+        """The root that `start` would take. Raises ConfigError where a .env says which, and is broken."""
+        from procsup.config.location import locate
+
+        environ, cwd = environment(), working_folder()
+        return locate(self.procfile, self.root, self.env_name, flat(self.env), self.env_override, environ, cwd)
+
     def connect(self) -> Client:
-        """To the supervisor that is meant. Raises NotRunning."""
-        from procsup.config.location import find_root
+        """To the supervisor that is meant: where nothing says which, of a folder above as well. Raises NotRunning."""
         from procsup.control.client import find_supervisor
 
-        environ, cwd = environment(), os.getcwd()
-        procfile = self.procfile or environ.get("PROCFILE")
-        root = find_root(procfile, self.root, cwd) if self.root or procfile else None
-        return find_supervisor(environ, os.geteuid(), cwd, root, self.app)
+        if self.app is not None:
+            return find_supervisor(environment(), os.geteuid(), "", app=self.app)
+        try:
+            root, chosen = self.locate()
+        except ConfigError as error:  # it may run all the same, and should be possible to stop
+            try:
+                return find_supervisor(environment(), os.geteuid(), working_folder())
+            except NotRunning:
+                raise error from None
+        return find_supervisor(environment(), os.geteuid(), working_folder(), root if chosen else None)
+
+
+def connect_to(root: str) -> Client:
+    """To the supervisor of exactly this project. Raises NotRunning."""
+    from procsup.control.client import find_supervisor
+
+    return find_supervisor(environment(), os.geteuid(), root, root)
+
+
+def working_folder() -> str:
+    try:
+        return os.getcwd()
+    except OSError as error:
+        raise ProcsupError(
+            f"the folder that procsup was called in cannot be found ({error.strerror}); cd to the app's folder"
+        ) from error
 
 
 def environment() -> dict[str, str]:
@@ -167,10 +199,40 @@ def remember_common(ctx: click.Context, common: Mapping[str, Any]) -> None:
     ctx.obj = Common(**{key: value for key, value in common.items() if value})
 
 
+# For the shell's completion
+
+
+def type_names(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    return [name for name in _types(_common_so_far(ctx)) if name.startswith(incomplete)]
+
+
 def running_names(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    """For the shell's completion: the types of this folder's Procfile."""
+    """The types, and the instances of the supervisor that runs."""
+    common = _common_so_far(ctx)
+    return [name for name in (*_types(common), *_instances(common)) if name.startswith(incomplete)]
+
+
+def counts_to_scale(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    return [f"{name}=" for name in _types(_common_so_far(ctx)) if name.startswith(incomplete)]
+
+
+def _common_so_far(ctx: click.Context) -> Common:
+    group = ctx.parent.params if ctx.parent is not None else {}
+    typed = {key: ctx.params.get(key) or group.get(key) for key in Common._fields}
+    return Common(**{key: value for key, value in typed.items() if value})
+
+
+def _types(common: Common) -> list[str]:
     try:
-        project = Common(procfile=ctx.params.get("procfile"), root=ctx.params.get("root")).read_project()
+        return [each.name for each in common.read_project().types]
     except Exception:
         return []  # a completion never complains
-    return [each.name for each in project.types if each.name.startswith(incomplete)]
+
+
+def _instances(common: Common) -> list[str]:
+    try:
+        with common.connect() as client:
+            answer: Any = client.call("status", usage=False)
+        return [str(each["name"]) for each in answer["instances"]]
+    except Exception:
+        return []

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterable
 from typing import NoReturn
 
 import click
 
-from procsup.cli.options import Common, project_options, running_names
+from procsup.cli.options import Common, connect_to, project_options, type_names
 from procsup.errors import NotRunning, ProcsupError
 
 
 @click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @click.argument(
-    "command", nargs=-1, required=True, metavar="COMMAND...", type=click.UNPROCESSED, shell_complete=running_names
+    "command", nargs=-1, required=True, metavar="COMMAND...", type=click.UNPROCESSED, shell_complete=type_names
 )
 @project_options()
 def run(common: Common, command: tuple[str, ...]) -> None:
@@ -32,25 +33,41 @@ def run(common: Common, command: tuple[str, ...]) -> None:
 
     project = common.read_project()
     types = {each.name: each for each in project.types}
-    argv = command
+    argv, unique_int = command, 1
+    text: str | None = None
     if len(command) == 1 and command[0] in types:
         name = command[0]
-        unique_int = _free_unique_int(common)
+        text = types[name].command
+        unique_int = _free_unique_int(project.root)
         ports = {each: project.port_of(each) for each in types}
         environment = project.instance_environment(name, 1, ports[name], unique_int, ports)
-        argv = expand_command(types[name].command, environment, unique_int).argv
+        argv = expand_command(text, environment, unique_int).argv
     else:
         environment = {**project.environment.values, "PWD": project.root}
         if len(command) == 1:
-            argv = expand_command(command[0], environment, 1).argv
+            text = command[0]
+            argv = expand_command(text, environment, unique_int).argv
     os.chdir(project.root)
     try:
         executable = find_executable(argv[0], environment, project.root)
         _become(executable, argv, environment)
     except OSError as error:
-        failed = ProcsupError(f"{argv[0]}: {error.strerror or error}")
-        failed.exit_code = 127 if isinstance(error, FileNotFoundError) else 126
+        from procsup.config.shown import shown_refusal
+
+        error.filename = argv[0]
+        shown = shown_refusal(error, text, argv, environment, project.environment.secrets, unique_int)
+        missing = isinstance(error, FileNotFoundError)
+        failed = ProcsupError(f"{shown.filename}: {shown.strerror}" + (_near_type(command, types) if missing else ""))
+        failed.exit_code = 127 if missing else 126
         raise failed from error
+
+
+def _near_type(command: tuple[str, ...], types: Iterable[str]) -> str:
+    from difflib import get_close_matches
+
+    meant = len(command) > 1 or command[0] in types
+    near = [] if meant else get_close_matches(command[0], types, n=1)
+    return f'; did you mean the process type "{near[0]}"?' if near else ""
 
 
 def _become(executable: str, argv: tuple[str, ...], environment: dict[str, str]) -> NoReturn:
@@ -65,10 +82,10 @@ def _become(executable: str, argv: tuple[str, ...], environment: dict[str, str])
         raise
 
 
-def _free_unique_int(common: Common) -> int:
+def _free_unique_int(root: str) -> int:
     """One that no live instance has, if a supervisor of this project runs."""
     try:
-        with common.connect() as client:
+        with connect_to(root) as client:
             answer = client.call("status", usage=False)
     except NotRunning:
         return 1

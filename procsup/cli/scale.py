@@ -6,12 +6,12 @@ from typing import Any
 
 import click
 
-from procsup.cli.options import Common, project_options
+from procsup.cli.options import Common, counts_to_scale, project_options
 from procsup.errors import ProcsupError
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
-@click.argument("changes", nargs=-1, metavar="[NAME=N]...")
+@click.argument("changes", nargs=-1, metavar="[NAME=N]...", shell_complete=counts_to_scale)
 @click.option("--wait", is_flag=True, help="Return only when all of it is up or gone.")
 @project_options(app=True)
 def scale(common: Common, changes: tuple[str, ...], wait: bool) -> None:

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from procsup.cli.options import CommaList, Common, Seconds, environment, flat, project_options, running_names
+from procsup.cli.options import (
+    CommaList,
+    Common,
+    Seconds,
+    connect_to,
+    environment,
+    flat,
+    project_options,
+    running_names,
+)
 
 if TYPE_CHECKING:
     from procsup.config.project import Project
@@ -80,15 +89,34 @@ def start(
 
 def _started_in_a_running_one(common: Common, names: tuple[str, ...]) -> bool:
     from procsup.cli.control import report
-    from procsup.errors import NotRunning
+    from procsup.errors import NotRunning, UsageError
 
+    root = common.locate().root
     try:
-        client = common.connect()
+        client = connect_to(root)
     except NotRunning:
         return False
     with client:
+        idle = _typed_options() - {"--detach"}
+        if idle:
+            raise UsageError(
+                f"a supervisor runs for {root} already, where {', '.join(sorted(idle))} cannot be applied; "
+                f"start {' '.join(names)} without, change counts with procsup scale, or shut it down first"
+            )
         report(client.call("start", names=list(names)), "started")
     return True
+
+
+def _typed_options() -> set[str]:
+    """Those of `start` itself; what comes from variables was not meant for this call alone."""
+    ctx = click.get_current_context()
+    typed = click.core.ParameterSource.COMMANDLINE
+    options = (each for each in ctx.command.params if isinstance(each, click.Option) and each.name is not None)
+    return {
+        max(each.opts, key=len)
+        for each in options
+        if each.name not in Common._fields and ctx.get_parameter_source(str(each.name)) is typed
+    }
 
 
 def _run_options(
@@ -134,12 +162,15 @@ def _run_options(
 def _detach(project: Project, read: Callable[[], Project], options: RunOptions) -> int:
     """Fork; the child becomes the supervisor and says through a pipe how it went."""
     from procsup.cli.background import await_supervisor, become_background, log_path
+    from procsup.runtime.inherited import prepare_descriptors
 
+    prepare_descriptors()  # a pipe that took the place of a closed standard output would be written over
     log = log_path(project.root)
+    written = os.path.getsize(log) if os.path.exists(log) else 0
     ours, theirs = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.close(ours)
         become_background(theirs, log, project, read, options)
     os.close(theirs)
-    return await_supervisor(pid, ours, log)
+    return await_supervisor(pid, ours, log, written)

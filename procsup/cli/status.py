@@ -25,6 +25,10 @@ _COLORS = {
     "exited": "dim",
     "stopped": "dim",
 }
+_NUMBERS = ("PID", "UPTIME", "RESTARTS", "CPU", "MEMORY", "PORT")
+_TITLES = ("NAME", "STATE", *_NUMBERS)
+_LESSER = ("RESTARTS", "CPU", "MEMORY", "PORT", "UPTIME")  # in the order in which they go where there is no room
+_LEAST_WHY = 12
 _REFRESH = 1.0
 
 
@@ -63,9 +67,11 @@ def _show(answer: Any, as_json: bool) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=1000)  # nothing is cut off for a program or a file
-    for line in _heading(answer):
-        console.print(line, markup=False)
-    console.print(_table(answer))
+    with console.capture() as captured:  # rich has its own way to end where nobody reads
+        for line in _heading(answer):
+            console.print(line, markup=False, emoji=False)
+        console.print(_table(answer, console.width))
+    click.echo(captured.get(), nl=False, color=True)  # as rich has coloured it, or not
 
 
 def _watch(client: Client, as_json: bool) -> None:
@@ -81,7 +87,9 @@ def _watch(client: Client, as_json: bool) -> None:
     with Live(screen=False, auto_refresh=False) as live:
         while True:
             answer: Any = client.call("status")
-            live.update(Group(*(Text(line) for line in _heading(answer)), _table(answer)), refresh=True)
+            live.update(
+                Group(*(Text(line) for line in _heading(answer)), _table(answer, live.console.width)), refresh=True
+            )
             time.sleep(_REFRESH)
 
 
@@ -90,29 +98,31 @@ def _heading(answer: Any) -> list[str]:
     return [*lines, f"warning: {answer['trouble']}"] if "trouble" in answer else lines
 
 
-def _table(answer: Any) -> Table:
+def _table(answer: Any, width: int) -> Table:
+    """Without its lesser columns where it would be too wide: half a pid is none."""
     from rich.table import Table
     from rich.text import Text
 
+    rows = [_cells(each) for each in answer["instances"]]
+    widths = {title: max([len(title), *(len(row[title]) for row in rows)]) + 1 for title in _TITLES}
+    for title in _LESSER:
+        if sum(widths.values()) + _LEAST_WHY > width:
+            del widths[title]
     table = Table(box=None, pad_edge=False)
-    for title in ("NAME", "STATE"):
-        table.add_column(title, no_wrap=True)
-    for title in ("PID", "UPTIME", "RESTARTS", "CPU", "MEMORY", "PORT"):
-        table.add_column(title, justify="right", no_wrap=True)
+    for title in widths:
+        table.add_column(title, justify="right" if title in _NUMBERS else "left", no_wrap=True)
     table.add_column("WHY")
-    for row in answer["instances"]:
-        table.add_row(
-            row["name"],
-            Text(row["state"], style=_COLORS.get(row["state"], "")),
-            _or_dash(row["pid"]),
-            _uptime(row["uptime"]),
-            str(row["restarts"]),
-            "-" if row["cpu"] is None else f"{row['cpu']:.1f} %",
-            _size(row["memory"]),
-            _or_dash(row["port"]),
-            Text(row["why"] or ""),
-        )
+    for row, each in zip(rows, answer["instances"], strict=True):
+        state = Text(row["STATE"], style=_COLORS.get(row["STATE"], ""))
+        shown = (state if title == "STATE" else row[title] for title in widths)
+        table.add_row(*shown, Text(each["why"] or ""))
     return table
+
+
+def _cells(row: Any) -> dict[str, str]:
+    cpu = "-" if row["cpu"] is None else f"{row['cpu']:.1f} %"
+    numbers = _or_dash(row["pid"]), _uptime(row["uptime"]), str(row["restarts"]), cpu, _size(row["memory"])
+    return dict(zip(_TITLES, (row["name"], row["state"], *numbers, _or_dash(row["port"])), strict=True))
 
 
 def _or_dash(value: object) -> str:

@@ -14,9 +14,11 @@ from dotenv.parser import parse_stream
 from dotenv.variables import parse_variables
 
 from procsup.config.environment import Binding
+from procsup.config.files import MAX_SIZE
 from procsup.config.text import decode_lines
 from procsup.errors import ConfigError, Problem
 
+MAX_VALUE = 1024 * 1024  # eight times what Linux takes; `A=${A}${A}` gets there in twenty lines, and on to any size
 _MARKER = re.compile(r"<{7}|\|{7}|={7}|>{7}")
 _STATEMENT = re.compile(r"(?:export[^\S\r\n]+)?(?P<name>'[^']+'|[^=#\s']+)?[^\S\r\n]*(?P<equals>=)?[^\S\r\n]*")
 _QUOTED = re.compile(r"'(?:\\.|[^'\\])*+'|\"(?:\\.|[^\"\\])*+\"", re.DOTALL)
@@ -31,7 +33,8 @@ def parse_env_file(data: bytes, shown: str, weaker: Mapping[str, str], stronger:
     if problems:
         raise ConfigError(problems)  # python-dotenv would read something else from a mended text
     bindings: list[Binding] = []
-    so_far: dict[str, str] = {}
+    known = {**weaker, **stronger}
+    room = MAX_SIZE  # for all of them together
     for parsed in parse_stream(io.StringIO("\n".join(lines))):
         statement = parsed.original.string.lstrip()
         skipped = parsed.original.string[: len(parsed.original.string) - len(statement)]
@@ -43,20 +46,43 @@ def parse_env_file(data: bytes, shown: str, weaker: Mapping[str, str], stronger:
         elif parsed.key is not None and (parsed.value is None or "=" in parsed.key):
             if parsed.value is None and statement.startswith("export"):
                 continue  # `export NAME` on a line of its own, for those who source the file: changes nothing here
+            # What stands there is not quoted: it may be a line of a private key that should have been in quotes.
             message = (
-                f'"{_shown(parsed.key)}" has no value; write {_shown(parsed.key)}= for an empty one'
+                "this line has no value; write NAME=value (NAME= for an empty one)"
                 if parsed.value is None
-                else f'the name "{_shown(parsed.key)}" has a "=" in it; choose another'
+                else 'the name has a "=" in it; choose another'
             )
             problems.append(Problem(shown, line, column, message))
         elif parsed.key is not None and parsed.value is not None:
-            known = {**weaker, **so_far, **stronger} if "${" in parsed.value else {}
-            value = "".join(atom.resolve(known) for atom in parse_variables(parsed.value))
-            so_far[parsed.key] = value
+            value = _resolve(parsed.value, known, min(MAX_VALUE, room))
+            if value is None:
+                problems.append(Problem(shown, line, column, _too_long(room)))
+                known[parsed.key] = ""  # what builds on it is not wrong as well
+                continue
+            room -= len(value)
+            if parsed.key not in stronger:
+                known[parsed.key] = value
             bindings.append(Binding(parsed.key, value, line))
     if problems:
         raise ConfigError(problems)
     return bindings
+
+
+def _resolve(text: str, known: Mapping[str, str], longest: int) -> str | None:
+    """The value with ${NAME} filled in; None where it would be longer than that."""
+    parts: list[str] = []
+    for atom in parse_variables(text):
+        parts.append(atom.resolve(known))
+        longest -= len(parts[-1])
+        if longest < 0:
+            return None
+    return "".join(parts)
+
+
+def _too_long(room: int) -> str:
+    if room < MAX_VALUE:
+        return f"the values of this file come to more than {MAX_SIZE // MAX_VALUE} MiB; shorten them"
+    return f"the value is longer than {MAX_VALUE // 1024 // 1024} MiB with its variables filled in; shorten it"
 
 
 def _explain(statement: str) -> tuple[int, str]:
@@ -83,8 +109,3 @@ def _problem(shown: str, line: int, column: int, statement: str, offset: int, me
     if newlines:
         return Problem(shown, line + newlines, offset - before.rfind("\n"), message)
     return Problem(shown, line, column + offset, message)
-
-
-def _shown(name: str) -> str:
-    name = "".join(char if char.isprintable() else "\ufffd" for char in name)
-    return name if len(name) <= 80 else name[:79] + "…"

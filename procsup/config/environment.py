@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -60,6 +61,14 @@ class Environment(NamedTuple):
         if name in self.inherited:
             found.insert(len(found) if self.override else 0, (INHERITED, self.inherited[name]))
         return [Origin(where, value, index == 0) for index, (where, value) in enumerate(found)]
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every value that may not be shown. Those that lost are among them: they may stand inside of others."""
+        from procsup.config.secrets import secret_values  # its patterns are not for the way to the first child
+
+        bindings = ((each.name, each.value) for _, bindings in self.layers for each in bindings)
+        return secret_values(chain(self.values.items(), self.inherited.items(), bindings))
 
     @property
     def conflicts(self) -> tuple[str, ...]:

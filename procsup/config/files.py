@@ -46,7 +46,9 @@ def unreadable(shown: str, reason: str, advice: str) -> ConfigError:
     return ConfigError([Problem(shown, 1, 1, f"{reason}; {advice}")])
 
 
-def read_file(path: str, shown: str, advice: str = "create it, or name another") -> Content | None:
+def read_file(
+    path: str, shown: str, advice: str = "put a file there that can be read, or name another"
+) -> Content | None:
     """None where there is no such file; ConfigError where there is one that cannot be read.
 
     `shown` is the name a person knows it by, `advice` what to do where it cannot be read.
@@ -63,9 +65,24 @@ def read_file(path: str, shown: str, advice: str = "create it, or name another")
         raise unreadable(shown, "is a folder", advice) from None
     except OSError as error:
         raise unreadable(shown, f"cannot be read ({error.strerror})", advice) from None
+    return Content(_bounded(data, shown, advice), status.st_uid, status.st_gid, status.st_mode)
+
+
+def read_standard_input(shown: str) -> bytes:
+    """All there is up to its end. Raises ConfigError where it is closed, or has no end."""
+    advice = "give it a Procfile, as in: procsup check -f - <Procfile"
+    try:
+        with open(0, "rb", closefd=False) as stream:
+            data = stream.read(MAX_SIZE + 1)
+    except OSError as error:
+        raise unreadable(shown, f"cannot be read ({error.strerror})", advice) from None
+    return _bounded(data, shown, advice)
+
+
+def _bounded(data: bytes, shown: str, advice: str) -> bytes:
     if len(data) > MAX_SIZE:
         raise unreadable(shown, f"is larger than {MAX_SIZE // 1024 // 1024} MiB", advice)
-    return Content(data, status.st_uid, status.st_gid, status.st_mode)
+    return data
 
 
 def _open_for_reading(path: str, flags: int) -> int:

@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from procsup.config.files import MAX_SIZE
+from procsup.errors import UsageError
 
 STDIN = "-"
+DEFAULT_PROCFILE = "Procfile"
+
+
+class Location(NamedTuple):
+    """`chosen` says that something named it; else it is only the folder where one happens to be."""
+
+    root: str
+    chosen: bool
 
 
 def find_root(procfile: str | None, root: str | None, cwd: str) -> str:
@@ -19,3 +32,67 @@ def find_root(procfile: str | None, root: str | None, cwd: str) -> str:
     else:
         folder = ""
     return os.path.realpath(os.path.join(cwd, folder))
+
+
+def environment_name(option: str | None, environ: Mapping[str, str]) -> str | None:
+    name = option or environ.get("PROCSUP_ENV") or None
+    if name and (not name.isprintable() or "/" in name):
+        raise UsageError(f"{name!r} cannot be the name of an environment; write a word, as in -E production")
+    return name
+
+
+def named_procfile(
+    procfile: str | None,
+    root: str | None,
+    env_name: str | None,
+    override: bool,
+    environ: Mapping[str, str],
+    cwd: str,
+) -> str | None:
+    """The Procfile by the contract's "which file", relative to `cwd`; None where it is up to .env, or the default."""
+    if procfile is not None:
+        return procfile
+    base = root or ""  # what names are relative to
+    if env_name:
+        for name in (f"{DEFAULT_PROCFILE}_{env_name}", f"{DEFAULT_PROCFILE}.{env_name}", DEFAULT_PROCFILE):
+            if os.path.lexists(os.path.join(cwd, base, name)):
+                return os.path.join(base, name)
+    if environ.get("PROCFILE") and not override:
+        return os.path.join(base, environ["PROCFILE"])
+    return None
+
+
+def locate(
+    procfile: str | None,
+    root: str | None,
+    env_name: str | None,
+    env_files: Sequence[str],
+    override: bool,
+    environ: Mapping[str, str],
+    cwd: str,
+) -> Location:
+    """The root that `find_project` would find; .env is only read where it may have a say in that.
+
+    Raises ConfigError where that one is broken.
+    """
+    env_name = environment_name(env_name, environ)
+    named = named_procfile(procfile, root, env_name, override, environ, cwd)
+    if root is not None or named is not None:
+        return Location(find_root(named, root, cwd), True)
+    names = env_files or ((".env", f".env.{env_name}") if env_name else (".env",))
+    if not any(_speaks_of_procfile(os.path.join(cwd, name)) for name in names) and not environ.get("PROCFILE"):
+        return Location(find_root(None, None, cwd), False)
+    from procsup.config.lookup import find_project
+
+    found = find_project(None, None, env_name, env_files, override, environ, cwd)
+    return Location(found.root, bool(found.environment.values.get("PROCFILE")))
+
+
+def _speaks_of_procfile(path: str) -> bool:
+    if not os.path.isfile(path):
+        return False  # what comes through a pipe can be read once only
+    try:
+        with open(path, "rb") as file:
+            return b"PROCFILE" in file.read(MAX_SIZE)
+    except OSError:
+        return False  # who reads it in earnest will say what is wrong with it

@@ -11,10 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from procsup.config.environment import EnvFile, Environment, load_environment
-from procsup.config.location import STDIN, find_root
+from procsup.config.location import DEFAULT_PROCFILE, STDIN, find_root, named_procfile
 from procsup.errors import UsageError
 
-DEFAULT_PROCFILE = "Procfile"
 STDIN_SHOWN = "<stdin>"
 
 
@@ -41,14 +40,8 @@ def find_project(
     if root is not None and not os.path.isdir(where):
         raise UsageError(f'there is no folder "{root}"; give the folder of the app with -d')
     base = root or ""  # what names are relative to
-    if procfile is None and env_name:
-        names = (f"{DEFAULT_PROCFILE}_{env_name}", f"{DEFAULT_PROCFILE}.{env_name}", DEFAULT_PROCFILE)
-        procfile = next(
-            (os.path.join(base, name) for name in names if os.path.lexists(os.path.join(where, name))), None
-        )
-    if procfile is None and environ.get("PROCFILE") and not override:
-        procfile = os.path.join(base, environ["PROCFILE"])
-        where = find_root(procfile, root, cwd)
+    procfile = named_procfile(procfile, root, env_name, override, environ, cwd)
+    where = find_root(procfile, root, cwd)
     environment = load_environment(_env_files(procfile, base, where, env_name, env_files, cwd), environ, override)
     if procfile == STDIN:
         return Found(where, STDIN, STDIN_SHOWN, environment)

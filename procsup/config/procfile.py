@@ -170,6 +170,8 @@ def _read_line(logical: _LogicalLine, file: str) -> tuple[Entry, int, int, int] 
 def _bad_name(name: str) -> str:
     if not name:
         return "no name before the colon; write NAME: COMMAND"
+    if "=" in name:  # the line of a .env file, and not to be quoted
+        return 'a bad name, with a "=" in it; write NAME: COMMAND, and variables into .env'
     shown = name if len(name) <= _LONGEST_NAME else name[:_LONGEST_NAME] + "…"
     shown = "".join(char if char.isprintable() else "\ufffd" for char in shown)
     if all(char.isascii() and (char.isalnum() or char in "_-") for char in name):

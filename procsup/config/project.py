@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 from procsup.config.environment import Environment
 from procsup.config.files import read_file
-from procsup.config.location import STDIN
+from procsup.config.location import STDIN, environment_name
 from procsup.config.lookup import STDIN_SHOWN, find_project
 from procsup.config.ports import PORTS_PER_TYPE, base_port, check_ports
 from procsup.config.procfile import Procfile, parse_procfile
-from procsup.errors import ConfigError, Problem, UsageError, unknown_name
+from procsup.errors import ConfigError, Problem, unknown_name
 
 _BY_DEFAULT = 1
 _RELEASE = "release"  # a one-off by the platforms' convention, so none of it runs unless asked for
@@ -111,9 +111,7 @@ def load_project(options: ProjectOptions, environ: Mapping[str, str], cwd: str, 
 
     `environ` is the environment procsup was started with; `stdin` is called for `-f -` only.
     """
-    env_name = options.env_name or environ.get("PROCSUP_ENV") or None
-    if env_name and (not env_name.isprintable() or "/" in env_name):
-        raise UsageError(f"{env_name!r} cannot be the name of an environment; write a word, as in -E production")
+    env_name = environment_name(options.env_name, environ)
     found = find_project(
         options.procfile, options.root, env_name, options.env_files, options.env_override, environ, cwd
     )

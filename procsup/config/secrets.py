@@ -13,6 +13,9 @@ MASK = "****"
 
 _SECRET_PARTS = ("KEY", "TOKEN", "SECRET", "PASS", "PWD", "CREDENTIAL", "AUTH", "DSN", "PRIVATE")
 _FOLDERS = frozenset({"PWD", "OLDPWD"})  # the shell's working folders, which happen to be spelled like a password
+_PORTS = "PROCSUP_PORT_"  # a port is none, even that of a type called "auth"
+# USE_AUTH=true is no secret, and would mask every other "true".
+_SWITCHES = frozenset({"0", "1", "true", "false", "yes", "no", "on", "off", "none", "null"})
 
 # user:password@ up to the last @ before the path; failing that, a password that has an unescaped "/", "?" or "#" in
 # it, unless it is a port with a path behind it.
@@ -30,7 +33,7 @@ _SHORT = 8  # a shorter secret is masked only where it stands alone: KEY=1 must 
 
 def is_secret(name: str) -> bool:
     upper = name.upper()
-    return upper not in _FOLDERS and any(part in upper for part in _SECRET_PARTS)
+    return upper not in _FOLDERS and not upper.startswith(_PORTS) and any(part in upper for part in _SECRET_PARTS)
 
 
 def mask(name: str, value: str) -> str:
@@ -40,9 +43,16 @@ def mask(name: str, value: str) -> str:
     return _mask_urls(value)
 
 
-def secret_values(values: Mapping[str, str]) -> tuple[str, ...]:
-    """The values that `mask_text` should hide, for an environment."""
-    return tuple(dict.fromkeys(value for name, value in values.items() if value and is_secret(name)))
+def secret_values(variables: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """The values that `mask_text` should hide."""
+    found = (value for name, value in variables if value.lower() not in _SWITCHES and value and is_secret(name))
+    return tuple(dict.fromkeys(found))
+
+
+def masked(values: Mapping[str, str], secrets: Iterable[str]) -> dict[str, str]:
+    """An environment that may be shown: no secret in it, not even inside of another value."""
+    known = tuple(secrets)
+    return {name: mask(name, mask_text(value, known)) for name, value in values.items()}
 
 
 def mask_text(text: str, secrets: Iterable[str]) -> str:

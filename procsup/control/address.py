@@ -143,12 +143,31 @@ def running(environ: Mapping[str, str], uid: int) -> list[str]:
 
 def check_private(folder: str, uid: int | None = None) -> None:
     """Refuses a folder through which somebody else could pose as us; FileNotFoundError where there is none."""
-    _refuse_unless_private(folder, os.lstat(folder), os.geteuid() if uid is None else uid)
-    above = os.stat(os.path.dirname(folder))
-    if above.st_mode & stat.S_IWOTH and not above.st_mode & stat.S_ISVTX:
+    owner = os.geteuid() if uid is None else uid
+    _refuse_unless_private(folder, os.lstat(folder), owner)
+    _refuse_unless_safe_above(folder, owner)
+
+
+def _refuse_unless_safe_above(folder: str, uid: int) -> None:
+    """Whoever may replace one of the folders above could put one of his own in the place of ours."""
+    # By name, so that links are looked at too, and where they lead to. Not the topmost: its owner has it all anyway.
+    for path in dict.fromkeys((folder, os.path.realpath(folder))):
+        above = os.path.dirname(path)
+        while above != os.path.dirname(above):
+            with contextlib.suppress(FileNotFoundError):  # still to be made
+                _refuse_unless_safe(above, os.lstat(above), uid)
+            above = os.path.dirname(above)
+
+
+def _refuse_unless_safe(above: str, found: os.stat_result, uid: int) -> None:
+    if found.st_uid not in (0, uid):
         raise ProcsupError(
-            f"{os.path.dirname(folder)} lets everybody replace what is in it; "
-            f"take that right away with: chmod o-w {os.path.dirname(folder)}"
+            f"{above} belongs to user {found.st_uid}, who could replace what is in it; "
+            f"procsup keeps nothing there: set PROCSUP_STATE_DIR to a folder in a place of your own"
+        )
+    if stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX:
+        raise ProcsupError(
+            f"{above} lets everybody replace what is in it; take that right away with: chmod o-w {above}"
         )
 
 
@@ -170,9 +189,10 @@ def make_private(folder: str) -> None:
     """Makes a folder only its owner can enter, or tightens one of ours; refuses what others could tamper with."""
     try:
         above = os.path.dirname(folder)
+        _refuse_unless_safe_above(folder, os.geteuid())  # before anything is left in a place that is refused
         # Never make /run/user/UID ourselves: at the next login a new one is mounted over it and would hide our socket.
         if not above.startswith("/run/user/"):
-            os.makedirs(above, mode=0o700, exist_ok=True)
+            _make_folders(above)
         with contextlib.suppress(FileExistsError):
             os.mkdir(folder, 0o700)
         check_private(folder)
@@ -188,3 +208,12 @@ def make_private(folder: str) -> None:
         raise ProcsupError(
             f"cannot make the folder {folder}: {error.strerror}; make it possible or set PROCSUP_STATE_DIR"
         ) from error
+
+
+def _make_folders(folder: str) -> None:
+    """Not os.makedirs, which leaves those in between to the umask."""
+    if os.path.isdir(folder):
+        return
+    _make_folders(os.path.dirname(folder))
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(folder, 0o700)

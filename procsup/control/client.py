@@ -14,9 +14,10 @@ from procsup.control import protocol
 from procsup.control.address import check_private, running, socket_paths
 from procsup.errors import AlreadyRunning, NotRunning, ProcsupError, UsageError
 
-# A supervisor that listens accepts within milliseconds; one that was stopped with Ctrl-Z never does.
-CONNECT_TIMEOUT = 5.0
-_LIST_TIMEOUT = 2.0
+# Seconds. The kernel lets us in even if the supervisor was stopped (with Ctrl-Z, say), and what we send would wait
+# until it goes on. So it gets no order before it has shown that it is awake, which takes it less than a millisecond.
+PATIENCE = 3.0
+_LIST_PATIENCE = 2.0
 _CHUNK = 64 * 1024
 
 
@@ -25,7 +26,9 @@ class SupervisorGone(ProcsupError):
 
 
 class Client:
-    """A connection to one supervisor."""
+    """A connection to one supervisor. `info` is what it says of itself."""
+
+    info: object = None
 
     def __init__(self, connection: socket.socket, path: str) -> None:
         self._connection = connection
@@ -34,32 +37,32 @@ class Client:
         self._last_id = 0
 
     @classmethod
-    def connect(cls, path: str, timeout: float = CONNECT_TIMEOUT) -> Client:
-        """NotRunning if nobody listens there; ProcsupError if somebody does but does not let us in."""
+    def connect(cls, path: str, patience: float = PATIENCE) -> Client:
+        """NotRunning if nobody listens there; ProcsupError if somebody does but does not let us in, or keeps silent."""
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        client = cls(connection, path)
         try:
             check_private(os.path.dirname(path))
-            connection.settimeout(timeout)
+            _set_send_timeout(connection, patience)
             connection.connect(path)
-        except (FileNotFoundError, ConnectionRefusedError):
+            client.info = client._ask("info", {}, patience, patience)
+        except (FileNotFoundError, ConnectionRefusedError, SupervisorGone):
             connection.close()
             raise NotRunning(f"no supervisor listens at {path}; start it with: procsup start") from None
-        except (TimeoutError, BlockingIOError):
-            connection.close()
-            raise ProcsupError(
-                f"the supervisor at {path} does not answer; if it was suspended, continue it with SIGCONT"
-            ) from None
+        except BlockingIOError:  # so many wait before us that the kernel lets nobody else in
+            client.close()
+            raise client._silent() from None
         except OSError as error:
             connection.close()
             raise ProcsupError(f"cannot reach the supervisor at {path}: {error.strerror or error}") from None
         except BaseException:
             connection.close()
             raise
-        return cls(connection, path)
+        return client
 
     def call(self, method: str, /, **params: object) -> object:
         """The result, however long it takes; its errors as the ProcsupError with the exit code to end in."""
-        return self._ask(method, params, None)
+        return self._ask(method, params, PATIENCE, None)
 
     def wait_until_gone(self) -> None:
         """Wait for the end of the supervisor, which is the end of its connections."""
@@ -80,18 +83,19 @@ class Client:
     ) -> None:
         self.close()
 
-    def _ask(self, method: str, params: Mapping[str, object], patience: float | None) -> object:
+    def _ask(self, method: str, params: Mapping[str, object], to_send: float, to_answer: float | None) -> object:
         self._last_id += 1
         message = protocol.request(self._last_id, method, params)
         if len(message) > protocol.MAX_MESSAGE:
             raise UsageError(f"too much for one command: {len(message)} bytes, {protocol.MAX_MESSAGE} at most")
+        self._connection.settimeout(to_send)
         try:
             self._connection.sendall(message)
         except (BrokenPipeError, ConnectionResetError):
             pass  # it may have said why before it closed
         except TimeoutError:
-            raise ProcsupError(f"the supervisor at {self._path} does not read what it is told") from None
-        self._connection.settimeout(patience)
+            raise self._silent() from None
+        self._connection.settimeout(to_answer)
         return self._answer()
 
     def _answer(self) -> object:
@@ -116,7 +120,7 @@ class Client:
             try:
                 chunk = self._connection.recv(_CHUNK)
             except TimeoutError:
-                raise ProcsupError(f"the supervisor at {self._path} does not answer") from None
+                raise self._silent() from None
             except OSError:
                 chunk = b""
             if not chunk:
@@ -128,6 +132,29 @@ class Client:
             return protocol.decode(line)
         except ValueError:
             raise ProcsupError(f"what listens at {self._path} is no supervisor: its answer is not understood") from None
+
+    def _silent(self) -> ProcsupError:
+        pid = _pid_behind(self._connection)
+        who = f"pid {pid}, " if pid else ""
+        return ProcsupError(
+            f"the supervisor ({who}{self._path}) does not answer, and was told nothing; "
+            f"if it is stopped, let it go on with: kill -CONT {pid or 'PID'}"
+        )
+
+
+def _set_send_timeout(connection: socket.socket, seconds: float) -> None:
+    """A connect() that waits for its turn in a full queue at most so long; a non-blocking one would not wait at all."""
+    timeval = memoryview(bytearray(16)).cast("l")
+    timeval[0], timeval[1] = int(seconds), int(seconds % 1 * 1_000_000)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
+
+
+def _pid_behind(connection: socket.socket) -> int:
+    """Of the process that listens there; 0 where it cannot be known."""
+    try:
+        return memoryview(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)).cast("i")[0]
+    except (AttributeError, OSError):  # not on this system; closed, or never connected
+        return 0
 
 
 def _error(code: int, text: str) -> ProcsupError:
@@ -156,7 +183,7 @@ def find_supervisor(
                 except NotRunning:
                     continue  # left by one that was killed; the next start clears it away
         # A project that does not run is not stood in for by one that happens to lie around it.
-        if root is not None or os.path.lexists(os.path.join(folder, "Procfile")):
+        if root is not None or _has_procfile(folder):
             raise _not_running(folder)
         above = os.path.dirname(folder)
         if above == folder:
@@ -164,18 +191,34 @@ def find_supervisor(
         folder = above
 
 
+def _has_procfile(folder: str) -> bool:
+    """One of any environment: Procfile, Procfile_NAME, Procfile.NAME."""
+    try:
+        names = os.listdir(folder)
+    except OSError:  # one may pass through a folder that one may not look into
+        names = ["Procfile"] if os.path.lexists(os.path.join(folder, "Procfile")) else []
+    return any(name == "Procfile" or name.startswith(("Procfile_", "Procfile.")) for name in names)
+
+
 def _not_running(root: str) -> NotRunning:
     return NotRunning(f"no supervisor is running for {root}; start it with: procsup start")
 
 
 def _find_app(environ: Mapping[str, str], uid: int, app: str) -> Client:
-    found = [info for info in list_running(environ, uid) if info.get("app") == app]
-    if not found:
-        raise NotRunning(f'no supervisor of an application "{app}" is running; see which are with: procsup list')
+    everybody = list_running(environ, uid)
+    silent = [info for info in everybody if "why" in info]
+    found = [info for info in everybody if info.get("app") == app]
+    # One that keeps silent cannot say that it is of that name; but its socket is called after its folder.
+    found += [info for info in silent if os.path.basename(str(info["socket"])).startswith(f"{app}-")]
     if len(found) > 1:
-        roots = ", ".join(sorted(str(info.get("root")) for info in found))
+        roots = ", ".join(sorted(str(info.get("root", info["socket"])) for info in found))
         raise UsageError(f'more than one "{app}" is running; say which by its root with -d: {roots}')
-    return Client.connect(str(found[0]["socket"]))
+    if found and "why" not in found[0]:
+        return Client.connect(str(found[0]["socket"]))
+    if found or silent:
+        reasons = "\n".join(str(info["why"]) for info in found or silent)
+        raise ProcsupError(f'no application "{app}" answers; this may be why:\n{reasons}')
+    raise NotRunning(f'no supervisor of an application "{app}" is running; see which are with: procsup list')
 
 
 def list_running(environ: Mapping[str, str], uid: int) -> list[dict[str, object]]:
@@ -185,9 +228,9 @@ def list_running(environ: Mapping[str, str], uid: int) -> list[dict[str, object]
 
 def _ask_info(path: str) -> dict[str, object] | None:
     try:
-        with Client.connect(path, _LIST_TIMEOUT) as client:
-            info = client._ask("info", {}, _LIST_TIMEOUT)
-    except (NotRunning, SupervisorGone):
+        with Client.connect(path, _LIST_PATIENCE) as client:
+            info = client.info
+    except NotRunning:
         return None  # dead, and not ours to remove: its successor may just be starting
     except ProcsupError as error:
         return {"socket": path, "why": str(error)}

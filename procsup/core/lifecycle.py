@@ -23,6 +23,7 @@ from procsup.core.actions import (
 )
 from procsup.core.events import DeadlineReached, Fact, LeaderExited, Spawned, SpawnFailed, TreeVanished
 from procsup.core.model import (
+    UNKILLABLE_AFTER,
     BackingOff,
     Clearing,
     Ended,
@@ -151,7 +152,10 @@ def _next_step(instance: Instance, now: float) -> list[Action]:
 
 def _stopped(instance: Instance, exit_: Exit, now: float) -> list[Action]:
     state = instance.state
-    killed_after = now - state.since if isinstance(state, Stopping) and not state.steps else None
+    killed_after: float | None = None
+    if isinstance(state, Stopping) and not state.steps:
+        killed_at = now if state.next_at is None else state.next_at - UNKILLABLE_AFTER
+        killed_after = killed_at - state.since
     instance.state = Stopped()
     return [Tell(StopDone(instance.name, exit_, killed_after))]
 

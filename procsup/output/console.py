@@ -17,7 +17,10 @@ from procsup.output.writer import Writer
 
 
 class Console:
-    """`on_broken` is called once when the reader has gone; after that everything said is dropped."""
+    """`on_broken` is called once when the reader has gone; after that everything said is dropped.
+
+    `on_trouble` is told in a sentence when a file that output goes to cannot be written to, and when it can be again.
+    """
 
     def __init__(
         self,
@@ -26,13 +29,14 @@ class Console:
         style: Style,
         on_broken: Callable[[], None],
         *,
+        on_trouble: Callable[[str], None] = lambda _text: None,
         clock: Callable[[], float] = time.time,
         sink: Sink | None = None,
     ) -> None:
         self.style = style
         self.on_drained: Callable[[], None] = _nothing  # set by the pump
         self._clock = clock
-        self._writer = Writer(loop, sink or open_stdout(fd), self._drained, on_broken)
+        self._writer = Writer(loop, sink or open_stdout(fd), self._drained, on_broken, on_trouble)
         self._format = make_format(style)
         self._own = own_source()
         self._unfinished: Source | None = None  # whose line stands at the end of the output, without a newline
@@ -45,6 +49,11 @@ class Console:
     def full(self) -> bool:
         """More than enough is waiting to be read; whoever reads from children should leave it for now."""
         return self._writer.full
+
+    @property
+    def trouble(self) -> str | None:
+        """Why what is said does not arrive, as a sentence for people; None while all is well."""
+        return self._writer.trouble
 
     def lines(self, source: Source, head: bytes, data: bytes, end: int) -> None:
         """Whole lines: `head`, which has no newline, then `data` up to `end`, just after its last newline."""

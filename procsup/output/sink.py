@@ -29,6 +29,7 @@ class Sink(NamedTuple):
     send: Callable[[Sequence[Buffer]], int]
     pollable: bool  # the loop can tell when it takes bytes again (files cannot be asked: they always take them)
     close: Callable[[], None]
+    name: str = "standard output"  # for people
 
 
 def open_stdout(fd: int, reopen: Callable[[int], int] | None = None) -> Sink:

@@ -2,14 +2,16 @@
 
 Whoever produces bytes in bulk stops while it is full and goes on at `on_drained`. Small things (procsup's own lines, a
 dead child's last words) may be written all the same.
+
+A reader that is slow is waited for. A file that cannot be written to (the disk is full, say) is not, for nobody knows
+how long that lasts: what the queue holds is tried again each second, what does not fit into it is lost and counted.
 """
 
 from __future__ import annotations
 
 import asyncio
-import errno
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 
 from procsup.output import hangup
@@ -18,12 +20,15 @@ from procsup.output.sink import Buffer, Sink
 FULL = 256 * 1024  # bytes waiting: several chunks, so that a reader who comes back finds something to read at once
 DRAINED = 64 * 1024
 _BUFFERS_AT_ONCE = 64
-_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _RETRY = 1.0  # seconds; somebody makes room on a disk at a human pace
 
 
 class Writer:
-    """`on_broken` is called once, from the loop, when nobody will ever read again; from then on all is dropped."""
+    """`on_broken` is called once, from the loop, when nobody will ever read again; from then on all is dropped.
+
+    `on_trouble` is told, from the loop as well, when a file cannot be written to, when it can be again, and at the end
+    what was lost if it still cannot; each time once.
+    """
 
     def __init__(
         self,
@@ -31,6 +36,7 @@ class Writer:
         sink: Sink,
         on_drained: Callable[[], None],
         on_broken: Callable[[], None],
+        on_trouble: Callable[[str], None] = lambda _text: None,
     ) -> None:
         self.full = False
         self.waiting_bytes = 0
@@ -38,15 +44,27 @@ class Writer:
         self._sink: Sink | None = sink
         self._on_drained = on_drained
         self._on_broken = on_broken
+        self._on_trouble = on_trouble
+        self._name = sink.name
+        self._failure: str | None = None  # why the file cannot be written to
+        self._lost = 0  # bytes, since then
         self._queue: deque[Buffer] = deque()
         self._blocked = False
         self._retry: asyncio.TimerHandle | None = None
         self._empty: asyncio.Future[None] | None = None
         self._unwatch = hangup.watch(loop, sink.fd, self._break) if sink.pollable else None
 
+    @property
+    def trouble(self) -> str | None:
+        """Why what is written does not arrive, as a sentence for people; None while all is well."""
+        return f"{self._cannot()}; {_lost(self._lost)} so far" if self._failure is not None else None
+
     def write(self, *buffers: Buffer) -> None:
         """The buffers are kept as they are, not copied: the caller must not change them."""
         if self._sink is None:
+            return
+        if self._failure is not None and self.waiting_bytes >= FULL:
+            self._lose(buffers)
             return
         for buffer in buffers:
             if buffer:
@@ -54,14 +72,20 @@ class Writer:
                 self.waiting_bytes += len(buffer)
         if not self._blocked:
             self._push()
-        if self.waiting_bytes >= FULL:
+        if self.waiting_bytes >= FULL and self._failure is None:
             self.full = True
 
     async def flush(self, timeout: float) -> bool:
-        """Waits until all is written; False if the time was over before. A broken sink has nothing to wait for."""
+        """Waits until all is written; False if the time was over before. A broken sink has nothing to wait for.
+
+        Nor has a file that cannot be written to: it is tried once more, and what it does not take is lost.
+        """
         if not self._queue:
             return True
         self._empty = self._loop.create_future()
+        if self._failure is not None:
+            self._unblock()
+            self._push()
         try:
             async with asyncio.timeout(timeout):
                 await self._empty
@@ -89,14 +113,17 @@ class Writer:
         if self._sink is None:
             return
         queue = self._queue
+        failed = False
         try:
             sent = self._sink.send(list(islice(queue, _BUFFERS_AT_ONCE)))
         except BlockingIOError:
             sent = 0
         except OSError as error:
-            if error.errno not in _DISK_FULL:
+            if self._sink.pollable:
                 self._break()
                 return
+            self._fail(error)  # a file has no reader who could have gone
+            failed = True
             sent = 0
         stuck = not sent
         self.waiting_bytes -= sent
@@ -111,8 +138,10 @@ class Writer:
             self._block(_RETRY if stuck else 0)
         else:
             self._unblock()
+            if self._failure is not None and not failed:
+                self._recover()
             self._tell_empty()
-        if self.full and self.waiting_bytes <= DRAINED:
+        if self.full and (self.waiting_bytes <= DRAINED or self._failure is not None):
             self.full = False
             self._on_drained()
 
@@ -145,6 +174,39 @@ class Writer:
         if paused:
             self._loop.call_soon(self._on_drained)
 
+    def _fail(self, error: OSError) -> None:
+        first = self._failure is None
+        self._failure = error.strerror or str(error)
+        if self._empty is not None:  # it is the end: there will be no better time
+            self._lost += self.waiting_bytes
+            self._queue.clear()
+            self.waiting_bytes = 0
+            self._tell(f"{self._cannot()}; {_lost(self._lost)}")
+        elif first:
+            self._tell(f"{self._cannot()}; what does not fit is lost until it can be written to again")
+
+    def _recover(self) -> None:
+        self._failure = None
+        self._tell(f"{self._name} can be written to again; {_lost(self._lost)}")
+        self._lost = 0
+
+    def _lose(self, buffers: Sequence[Buffer]) -> None:
+        self._lost += sum(map(len, buffers))
+        if self._queue[-1][-1:] != b"\n":  # what comes after the gap begins a line
+            self._queue.append(b"\n")
+            self.waiting_bytes += 1
+
+    def _cannot(self) -> str:
+        return f"cannot write to {self._name}: {self._failure}"
+
+    def _tell(self, text: str) -> None:
+        # Not at once: we are in the middle of a write, and whoever is told may want to write as well.
+        self._loop.call_soon(self._on_trouble, text)
+
     def _tell_empty(self) -> None:
         if self._empty and not self._empty.done():
             self._empty.set_result(None)
+
+
+def _lost(count: int) -> str:
+    return f"{count} bytes of output are lost" if count else "nothing is lost"

@@ -20,6 +20,7 @@ from procsup.core.model import Exit, InstanceName, ProcessType, RequestRefused, 
 from procsup.core.numbers import PORTS_PER_TYPE
 from procsup.core.supervisor import Supervisor
 from procsup.errors import UsageError
+from procsup.runtime import census
 from procsup.runtime.child import Child, Spawner, choose_spawn
 from procsup.runtime.launch import Launcher, failure
 from procsup.runtime.listening import taken_ports
@@ -77,7 +78,7 @@ def begin(project: Project, options: RunOptions, claim: Claim, kept: Mapping[str
 
 def _sweep(claim: Claim, plan: StopPlan) -> list[str]:
     """If the supervisor before us was killed: what it left has to be gone before anything starts a second time."""
-    if not claim.lock.left_over:
+    if not (claim.lock.left_over and census.possible()):
         return []
     from procsup.runtime.leftovers import end_leftovers  # rarely needed
 

@@ -42,6 +42,11 @@ def instance_cookie(of_run: str, name: object) -> str:
     return f"{of_run}{name};"
 
 
+def possible() -> bool:
+    """Whether this system lets us look: Linux does."""
+    return os.path.exists("/proc/self/stat")
+
+
 def all_pids() -> list[int]:
     """Raises OSError where they cannot be looked up."""
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]

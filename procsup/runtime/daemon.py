@@ -56,7 +56,7 @@ class Daemon:
         console: Console,
         pump: Pump,
         keeper: FormationKeeper,
-        guardian: int,
+        guardian: int | None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self.project = project
@@ -68,7 +68,8 @@ class Daemon:
         self.supervisor = beginning.supervisor
         self._launcher = beginning.launcher
         self._processes = Processes(self._loop, pump, beginning.claim.cookie, self.post, portable=options.portable)
-        self._processes.others.add(guardian)
+        if guardian is not None:
+            self._processes.others.add(guardian)
         self._inbox: deque[_Entry] = deque()
         self._working = False
         self._alarm: asyncio.TimerHandle | None = None

@@ -29,6 +29,8 @@ class Launcher:
         try:
             return self._spawner.start(find_executable(argv[0], environment, project.root), argv, environment)
         except OSError as error:
+            if error.filename is None:
+                raise  # it names nothing; and where no descriptor was left, there is none to import with
             from procsup.config.shown import shown_refusal  # not on the way to the first child
 
             secrets = project.environment.secrets

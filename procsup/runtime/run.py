@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from procsup.config.project import Project
 from procsup.control.address import identity, make_private, project_folder, socket_path
+from procsup.runtime import census
 from procsup.runtime.beginning import begin
 from procsup.runtime.census import project_cookie, run_cookie
 from procsup.runtime.child import choose_spawn
@@ -25,6 +27,7 @@ def run(project: Project, read: Callable[[], Project], options: RunOptions, envi
 
     Raises ProcsupError where it cannot start; then nothing runs.
     """
+    options = options._replace(portable=options.portable or sys.platform != "linux")
     undo_inherited_signals()
     prepare_descriptors()
     user = os.geteuid()
@@ -58,12 +61,14 @@ def _begin_and_supervise(
         from procsup.runtime.guardian import post_guardian
         from procsup.runtime.supervise import supervise
 
-        guardian = post_guardian(choose_spawn(options.portable), claim.cookie, options.policy.stop, environ)
-        exit_code = supervise(project, read, options, beginning, guardian.pid)
+        if census.possible():
+            guardian = post_guardian(choose_spawn(options.portable), claim.cookie, options.policy.stop, environ)
+        exit_code = supervise(project, read, options, beginning, guardian.pid if guardian is not None else None)
     except BaseException:
         beginning.abandon()
         if guardian is not None:
             guardian.alarm()
         raise
-    guardian.dismiss()
+    if guardian is not None:
+        guardian.dismiss()
     return exit_code

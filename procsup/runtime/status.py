@@ -28,8 +28,9 @@ async def status(daemon: Daemon, meter: UsageMeter | None) -> dict[str, object]:
         "formation": daemon.supervisor.formation,
         "instances": [_row(each, used, now) for each in daemon.supervisor.instances()],
     }
-    if daemon.keeper.trouble is not None:
-        answer["trouble"] = daemon.keeper.trouble
+    troubles = [trouble for trouble in (daemon.keeper.trouble, daemon.console.trouble) if trouble is not None]
+    if troubles:
+        answer["trouble"] = "; ".join(troubles)
     return answer
 
 

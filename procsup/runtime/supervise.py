@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import os
 import select
 from collections.abc import Callable
+from contextlib import suppress
 
 from procsup.config.project import Project
 from procsup.control.peer import Peer
@@ -37,7 +40,7 @@ def supervise(
     read: Callable[[], Project],
     options: RunOptions,
     beginning: Beginning,
-    guardian: int,
+    guardian: int | None,
 ) -> int:
     """Run the loop to its end, and return the exit code. `guardian` is a child of ours that is no instance."""
     return asyncio.run(_supervise(project, read, options, beginning, guardian))
@@ -48,12 +51,18 @@ async def _supervise(
     read: Callable[[], Project],
     options: RunOptions,
     beginning: Beginning,
-    guardian: int,
+    guardian: int | None,
 ) -> int:
+    gc.enable()  # off since the entry point: nothing that a start allocates is garbage
     loop = asyncio.get_running_loop()
-    log = BoundedFile(options.log, 1) if options.log is not None else None
+    log = BoundedFile(options.log, 1, also=(2,)) if options.log is not None else None
     console = Console(
-        loop, 1, options.style, lambda: daemon.post(READER_GONE), sink=log.sink() if log is not None else None
+        loop,
+        1,
+        options.style,
+        lambda: daemon.post(READER_GONE),
+        sink=log.sink() if log is not None else None,
+        on_trouble=_complain,
     )
     claim = beginning.claim
     keeper = FormationKeeper(claim.folder, beginning.kept, lambda trouble: console.notice(f"warning: {trouble}"))
@@ -89,6 +98,12 @@ async def _supervise(
             return 1  # stderr is the same pipe, as after 2>&1: a word there would wait for ever
         raise ProcsupError("the reader of procsup's output has stopped reading: its last part is lost")
     return exit_code
+
+
+def _complain(text: str) -> None:
+    """What cannot be said on standard output."""
+    with suppress(OSError):
+        os.write(2, f"procsup: {text}\n".encode(errors="replace"))
 
 
 async def _from_start_to_end(daemon: Daemon, beginning: Beginning, options: RunOptions) -> int:

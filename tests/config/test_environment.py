@@ -54,7 +54,7 @@ def test_interpolation_asks_the_strongest_first() -> None:
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
-        ("A=1\n\n  B\n", '3:3: error: "B" has no value; write B= for an empty one'),
+        ("A=1\n\n  B\n", "3:3: error: this line has no value; write NAME=value (NAME= for an empty one)"),
         ("A=1\n\n\n this is not one", "4:2: error: neither an assignment nor a comment; write NAME=value"),
         ("=x", "1:1: error: no name before the value; write NAME=value"),
         ("A=1\nB=\"x\nC=2", "2:3: error: the quote is never closed; close it"),
@@ -63,7 +63,7 @@ def test_interpolation_asks_the_strongest_first() -> None:
         ('A="x\ny" z', "2:4: error: text after the closing quote; quote the whole value"),
         ("A=1\n<<<<<<< HEAD\n", "2:1: error: a merge conflict marker; finish the merge"),
         ("=======\n", "1:1: error: a merge conflict marker; finish the merge"),
-        ("'a=b'=c", '1:1: error: the name "a=b" has a "=" in it; choose another'),
+        ("'a=b'=c", '1:1: error: the name has a "=" in it; choose another'),
         (b"A=1\nB=\x00", "2:3: error: a NUL byte; remove it"),
         (b"A=1\nB=\xc3\xa9\xff", "2:4: error: byte 0xff is not UTF-8; save the file as UTF-8"),
         (b"A=1\rB=2", "1:4: error: a carriage return inside the line; end lines with LF or CRLF"),
@@ -77,8 +77,27 @@ def test_a_broken_line_is_an_error_with_its_place(data: str | bytes, expected: s
 
 def test_a_value_is_never_in_an_error() -> None:
     with pytest.raises(ConfigError) as caught:
-        read("PASSWORD='hunter2' x\nKEY=\"hunter2\nTOKEN hunter2\n")
+        read("PASSWORD='hunter2' x\nKEY=\"hunter2\nTOKEN hunter2\nhunter2\n'TOKEN=hunter2'\n'TOKEN=hunter2'=x\n")
     assert "hunter2" not in str(caught.value)
+
+
+def test_a_private_key_without_quotes_is_not_quoted_by_the_error() -> None:
+    lines = ["KEY=-----BEGIN PRIVATE KEY-----", "c2VjcmV0c2VjcmV0", "c2VjcmV0cw==", "-----END PRIVATE KEY-----"]
+    with pytest.raises(ConfigError) as caught:
+        read("\n".join(lines))
+    assert "this line has no value; write NAME=value" in str(caught.value)
+    assert "c2Vj" not in str(caught.value)
+
+
+def test_a_value_that_grows_without_bound_is_an_error() -> None:
+    doubling = "A=xxxxxxxxxxxxxxxx\n" + "A=${A}${A}\n" * 40
+    with pytest.raises(ConfigError, match=r"\.env:18:1: error: the value is longer than 1 MiB"):
+        read(doubling)
+    with pytest.raises(ConfigError, match="longer than 1 MiB"):
+        read("A=" + "x" * 1000 + "\nB=" + "${A}" * 100_000)
+    many = "A=" + "x" * 500_000 + "\n" + "".join(f"B{number}=${{A}}\n" for number in range(1000))
+    with pytest.raises(ConfigError, match="the values of this file come to more than 8 MiB"):
+        read(many)
 
 
 @given(st.one_of(st.binary(max_size=200), st.text(alphabet="A=b'\"\\\n#$ {}:-export\r", max_size=60).map(str.encode)))
@@ -130,6 +149,11 @@ def test_origins_are_told_strongest_first(tmp_path: Path) -> None:
     assert load(tmp_path, {}, **files).origin("NO") == []
 
 
+def test_secrets_that_lost_are_secrets_all_the_same(tmp_path: Path) -> None:
+    environment = load(tmp_path, {"A_TOKEN": "third", "X": "plain"}, a="A_TOKEN=first\nA_TOKEN=second\nEMPTY_KEY=")
+    assert sorted(environment.secrets) == ["first", "second", "third"]
+
+
 def test_a_conflict_is_told_once_without_the_values(tmp_path: Path) -> None:
     files = {"a": "X=secret1\nSAME=s\nX=secret2", "b": "N=1"}
     inherited = {"X": "secret3", "SAME": "s"}
@@ -159,7 +183,7 @@ def test_errors_of_all_files_come_at_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, {}, a="B", b="ok=1", c="=")
     assert [problem.file for problem in caught.value.problems] == ["a", "c"]
-    with pytest.raises(ConfigError, match="folder:1:1: error: is a folder"):
+    with pytest.raises(ConfigError, match="folder:1:1: error: is a folder; put a file there"):
         load_environment([EnvFile(str(tmp_path / "folder"), "folder")], {}, False)
 
 

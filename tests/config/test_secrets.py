@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from procsup.config.secrets import is_secret, mask, mask_text, secret_values
+from procsup.config.secrets import is_secret, mask, mask_text, masked, secret_values
 
 
 @pytest.mark.parametrize(
@@ -55,10 +55,25 @@ def test_a_password_in_a_url_is_masked_whatever_the_name(value: str, shown: str)
 
 def test_known_values_are_masked_in_any_text() -> None:
     values = secret_values(
-        {"API_KEY": "abcdefghij", "TOKEN": "abcdefghijkl", "PIN_KEY": "5", "EMPTY_KEY": "", "PORT": "5000"}
+        {"API_KEY": "abcdefghij", "TOKEN": "abcdefghijkl", "PIN_KEY": "5", "EMPTY_KEY": "", "PORT": "5000"}.items()
     )
     assert values == ("abcdefghij", "abcdefghijkl", "5")
     assert mask_text("run xabcdefghijkl abcdefghij 5 5000 --n=5", values) == "run x**** **** **** 5000 --n=****"
+
+
+def test_a_switch_with_the_name_of_a_secret_does_not_mask_every_true_and_1() -> None:
+    assert secret_values({"USE_AUTH": "true", "KEY_CHECK": "1", "PASS": "No"}.items()) == ()
+    assert not is_secret("PROCSUP_PORT_auth")
+
+
+def test_a_secret_inside_of_another_value_is_masked() -> None:
+    values = {"TOKEN": "abcdefghij", "HOOK": "https://h/abcdefghij/x", "DB": "db://u:p@h/", "PLAIN": "seen"}
+    assert masked(values, ["abcdefghij"]) == {
+        "TOKEN": "****",
+        "HOOK": "https://h/****/x",
+        "DB": "db://u:****@h/",
+        "PLAIN": "seen",
+    }
 
 
 @pytest.mark.parametrize(

@@ -134,6 +134,53 @@ def test_a_folder_whose_parent_lets_everybody_replace_it_is_refused(tmp_path):
     address.make_private(str(tmp_path / "run"))
 
 
+def test_not_only_the_nearest_of_the_folders_above_counts(tmp_path):
+    (tmp_path / "open" / "mine").mkdir(parents=True)
+    address.make_private(str(tmp_path / "open" / "mine" / "run"))
+    (tmp_path / "link").symlink_to("open/mine")
+    (tmp_path / "open").chmod(0o777)
+    for folder in (tmp_path / "open" / "mine" / "run", tmp_path / "link" / "run"):
+        for check in (address.check_private, address.make_private):
+            with pytest.raises(ProcsupError, match=f"{tmp_path}/open lets everybody replace"):
+                check(str(folder))
+
+
+@pytest.mark.skipif(ME != 0, reason="needs root to give a folder away")
+@pytest.mark.parametrize("mode", [0o700, 0o755, 0o1777])
+def test_a_folder_of_ours_in_somebody_elses_is_refused_and_nothing_is_left_there(tmp_path, mode):
+    (tmp_path / "theirs" / "run").mkdir(parents=True)
+    (tmp_path / "theirs" / "run").chmod(0o700)
+    (tmp_path / "theirs").chmod(mode)
+    os.chown(tmp_path / "theirs", 65534, 65534)
+    (tmp_path / "link").symlink_to("theirs/run")
+    said = f"{tmp_path}/theirs belongs to user 65534, who could replace what is in it; .*PROCSUP_STATE_DIR"
+    with pytest.raises(ProcsupError, match=said):
+        address.check_private(str(tmp_path / "theirs" / "run"))
+    for folder in ("theirs/run", "theirs/new/state/run", "link/state/run"):
+        with pytest.raises(ProcsupError, match=said):
+            address.make_private(str(tmp_path / folder))
+    assert [str(path.relative_to(tmp_path)) for path in sorted(tmp_path.rglob("*"))] == ["link", "theirs", "theirs/run"]
+
+
+@pytest.mark.skipif(ME != 0, reason="needs root to give a link away")
+def test_a_link_that_somebody_else_could_turn_is_not_followed(tmp_path):
+    (tmp_path / "mine").mkdir(mode=0o700)
+    (tmp_path / "link").symlink_to("mine")
+    os.chown(tmp_path / "link", 65534, 65534, follow_symlinks=False)
+    with pytest.raises(ProcsupError, match=f"{tmp_path}/link belongs to user 65534"):
+        address.make_private(str(tmp_path / "link" / "run"))
+
+
+def test_without_a_umask_all_folders_that_are_made_are_private_all_the_same(tmp_path):
+    before = os.umask(0)
+    try:
+        address.make_private(str(tmp_path / "a" / "b" / "run"))
+    finally:
+        os.umask(before)
+    for folder in ("a", "a/b", "a/b/run"):
+        assert (tmp_path / folder).stat().st_mode & 0o777 == 0o700
+
+
 def test_a_folder_that_cannot_be_made_is_an_error_that_says_what_to_do(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ProcsupError, match="PROCSUP_STATE_DIR"):

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from collections.abc import Iterator
 
 import pytest
 
@@ -52,11 +53,12 @@ def test_a_call_returns_the_result_and_the_next_one_its_own(run, serving, sock):
 @pytest.mark.parametrize("kind", [ProcsupError, UsageError, AlreadyRunning])
 def test_an_error_comes_back_with_its_exit_code(run, serving, sock, kind):
     async def handler(method, params, peer):
-        raise kind("because")
+        if method != "info":
+            raise kind("because")
 
     def talk() -> None:
         with Client.connect(sock) as client, pytest.raises(ProcsupError, match=r"^because$") as caught:
-            client.call("info")
+            client.call("reload")
         assert caught.value.exit_code == kind.exit_code
 
     async def scenario():
@@ -106,13 +108,14 @@ def test_a_slow_command_is_waited_for_longer_than_the_connection_was(run, servin
     finish = threading.Event()
 
     async def handler(method, params, peer):
-        await asyncio.to_thread(finish.wait)
+        if method != "info":
+            await asyncio.to_thread(finish.wait)
         return "done"
 
     def talk() -> None:
-        with Client.connect(sock, timeout=0.05) as client:
-            threading.Timer(0.3, finish.set).start()
-            assert client.call("info") == "done"
+        with Client.connect(sock, patience=0.2) as client:
+            threading.Timer(0.4, finish.set).start()
+            assert client.call("reload") == "done"
 
     async def scenario():
         async with serving(sock, handler):
@@ -129,60 +132,98 @@ def listener(path: str, backlog: int = 8) -> socket.socket:
     return listening
 
 
-def test_connecting_to_a_supervisor_that_hangs_is_bounded(sock):
-    with listener(sock, 0), socket.socket(socket.AF_UNIX) as first:
-        first.connect(sock)
-        with pytest.raises(ProcsupError, match="does not answer"):
-            Client.connect(sock, timeout=0.1)
+INFO = b'{"jsonrpc":"2.0","id":1,"result":{"app":"shop"}}' + b"\n"
+
+
+@contextlib.contextmanager
+def played(path: str, *answers: bytes) -> Iterator[list[bytes]]:
+    """What listens there gives these answers, one to each thing it hears, and goes. Yields what it has heard."""
+    heard: list[bytes] = []
+
+    def serve() -> None:
+        conversation, _ = listening.accept()
+        with conversation, contextlib.suppress(OSError):
+            for answer in answers:
+                heard.append(conversation.recv(65536))
+                conversation.sendall(answer)
+
+    with listener(path) as listening:
+        server = threading.Thread(target=serve)
+        server.start()
+        yield heard
+        server.join()
+    os.unlink(path)
+
+
+def test_a_supervisor_that_is_stopped_is_told_nothing_and_the_client_says_which_it_is(sock):
+    """The queue takes the connection and the words, although nobody will read them for as long as it is stopped."""
+    with listener(sock) as listening:
+        with pytest.raises(
+            ProcsupError, match=rf"pid {os.getpid()}, .*does not answer.*kill -CONT {os.getpid()}"
+        ) as caught:
+            Client.connect(sock, patience=0.1)
+        assert caught.value.exit_code == 1
+        conversation, _ = listening.accept()  # it goes on
+        with conversation, conversation.makefile("rb") as file:
+            assert [json.loads(line)["method"] for line in file] == ["info"]
     os.unlink(sock)
 
 
-@pytest.mark.parametrize(
-    ("answer", "kind", "said"),
-    [
-        (b"", SupervisorGone, "ended before it answered"),
-        (b'{"jsonrpc":"2.0","id":1,"res', SupervisorGone, "ended before it answered"),
-        (b"hello\n", ProcsupError, "is no supervisor"),
-        (b"[" * 200_000 + b"\n", ProcsupError, "is no supervisor"),
-        (b"x" * 1_100_000, ProcsupError, "has no end"),
-        (b'{"id":7,"result":1}\n{"method":"news"}\n"x"\n{"id":1,"error":{}}\n', SupervisorGone, "ended before"),
-    ],
-)
-def test_whatever_listens_there_a_client_ends_with_a_sentence(sock, answer, kind, said):
-    with listener(sock) as listening:
+def test_where_the_queue_is_full_it_waits_for_its_turn_but_not_for_ever(sock):
+    with listener(sock, 0) as listening, socket.socket(socket.AF_UNIX) as first:
+        first.connect(sock)
+        with pytest.raises(ProcsupError, match="does not answer"):
+            Client.connect(sock, patience=0.1)
 
         def serve() -> None:
+            listening.accept()[0].close()
             conversation, _ = listening.accept()
             with conversation:
                 conversation.recv(65536)
-                with contextlib.suppress(OSError):
-                    conversation.sendall(answer)
+                conversation.sendall(INFO)
 
-        server = threading.Thread(target=serve)
+        server = threading.Timer(0.1, serve)  # by then the client stands in the queue
         server.start()
-        with Client.connect(sock) as client, pytest.raises(kind, match=said):
-            client.call("info")
+        with Client.connect(sock, patience=10) as client:
+            assert client.info == {"app": "shop"}
         server.join()
     os.unlink(sock)
+
+
+def test_a_supervisor_that_ends_before_it_has_said_anything_is_none(sock):
+    with played(sock, b""), pytest.raises(NotRunning, match="no supervisor listens at"):
+        Client.connect(sock)
+
+
+NO_ANSWERS = [
+    (b"", SupervisorGone, "ended before it answered"),
+    (b'{"jsonrpc":"2.0","id":2,"res', SupervisorGone, "ended before it answered"),
+    (b"hello\n", ProcsupError, "is no supervisor"),
+    (b"[" * 200_000 + b"\n", ProcsupError, "is no supervisor"),
+    (b"x" * 1_100_000, ProcsupError, "has no end"),
+    (b'{"id":7,"result":1}\n{"method":"news"}\n"x"\n{"id":2,"error":{}}\n', SupervisorGone, "ended before"),
+]
+
+
+@pytest.mark.parametrize(("answer", "kind", "said"), NO_ANSWERS)
+def test_whatever_listens_there_a_client_ends_with_a_sentence(sock, answer, kind, said):
+    with played(sock, INFO, answer), Client.connect(sock) as client, pytest.raises(kind, match=said):
+        client.call("reload")
+
+
+@pytest.mark.parametrize(("answer", "kind", "said"), NO_ANSWERS)
+def test_and_so_it_does_where_it_is_not_even_greeted(sock, answer, kind, said):
+    if kind is SupervisorGone:
+        kind, said = NotRunning, "no supervisor listens"
+    with played(sock, answer), pytest.raises(kind, match=said):
+        Client.connect(sock)
 
 
 def test_notifications_between_are_no_answers(sock):
-    with listener(sock) as listening:
-
-        def serve() -> None:
-            conversation, _ = listening.accept()
-            with conversation:
-                conversation.recv(65536)
-                conversation.sendall(
-                    b'{"jsonrpc":"2.0","method":"event","params":{}}\n{"jsonrpc":"2.0","id":1,"result":5}\n'
-                )
-
-        server = threading.Thread(target=serve)
-        server.start()
-        with Client.connect(sock) as client:
-            assert client.call("info") == 5
-        server.join()
-    os.unlink(sock)
+    answer = b'{"jsonrpc":"2.0","method":"event","params":{}}\n{"jsonrpc":"2.0","id":2,"result":5}\n'
+    with played(sock, INFO, answer) as heard, Client.connect(sock) as client:
+        assert client.call("reload") == 5
+    assert [json.loads(each)["method"] for each in heard] == ["info", "reload"]
 
 
 def test_a_folder_others_can_write_to_is_not_connected_through(sock):
@@ -250,13 +291,38 @@ def test_by_name_it_is_found_from_anywhere_and_two_of_a_name_are_told_apart(run,
     run(scenario)
 
 
-def test_one_that_hangs_is_listed_as_such(environ, tmp_path, monkeypatch):
-    monkeypatch.setattr(client_module, "_LIST_TIMEOUT", 0.1)
+def test_one_that_keeps_silent_is_listed_as_such(environ, tmp_path, monkeypatch):
+    monkeypatch.setattr(client_module, "_LIST_PATIENCE", 0.1)
     path = address.socket_path(environ, ME, str(tmp_path))
     with listener(path):
         [info] = list_running(environ, ME)
     assert info["socket"] == path
     assert "does not answer" in str(info["why"])
+    os.unlink(path)
+
+
+def test_by_name_one_that_keeps_silent_is_no_missing_one_and_nobody_else_is_taken_for_it(
+    run, serving, environ, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(client_module, "_LIST_PATIENCE", 0.1)
+    silent, awake = str(tmp_path / "a" / "shop"), str(tmp_path / "b" / "shop")
+    path = address.socket_path(environ, ME, silent)
+
+    def talk(error, said) -> None:
+        with listener(path), pytest.raises(error, match=said) as caught:
+            find_supervisor(environ, ME, "/", app="shop")
+        assert not isinstance(caught.value, NotRunning)
+        os.unlink(path)
+
+    async def scenario():
+        async with serving(address.socket_path(environ, ME, awake), about(awake)):
+            await in_thread(talk, UsageError, f"{awake}, {path}")
+
+    talk(ProcsupError, f"does not answer.*kill -CONT {os.getpid()}")
+    run(scenario)
+    with listener(path), pytest.raises(ProcsupError, match=r'"blog".*\n.*does not answer'):
+        find_supervisor(environ, ME, "/", app="blog")
+    os.unlink(path)
 
 
 def test_importing_the_client_costs_next_to_nothing():

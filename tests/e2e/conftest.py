@@ -15,3 +15,11 @@ def app(tmp_path: Path, nothing_left_behind: None) -> Iterator[App]:
         yield app
     finally:
         app.clean_up()
+
+
+@pytest.fixture
+def running(app: App) -> App:
+    app.write("Procfile", "web: sleep 1000\nworker: sleep 1000\n")
+    app.start("-p", "6000")
+    app.until_running("web.1", "worker.1")
+    return app

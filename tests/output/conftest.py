@@ -60,7 +60,16 @@ class Stage:
         self.reader, self.stdout = pipe
         os.set_blocking(self.reader, False)
         self.broken = 0
-        self.console = Console(loop, self.stdout, style, self._count_broken, clock=lambda: NOON, **more)  # type: ignore[arg-type]
+        self.troubles: list[str] = []  # what was told of them
+        self.console = Console(
+            loop,
+            self.stdout,
+            style,
+            self._count_broken,
+            on_trouble=self.troubles.append,
+            clock=lambda: NOON,
+            **more,  # type: ignore[arg-type]
+        )
         self.pump = Pump(loop, self.console, quiet)
         self.ends: dict[tuple[str, str], int] = {}
 

@@ -14,7 +14,7 @@ import tty
 import pytest
 
 from procsup.output import hangup
-from procsup.output.sink import Sink, open_stdout
+from procsup.output.sink import open_stdout
 from procsup.output.writer import FULL, Writer
 
 PREFIX = b"web.1    | "
@@ -227,34 +227,6 @@ def test_dev_null_is_a_fine_stdout(theatre) -> None:
         await stage.say("web.1", b"x\n")
         assert await stage.console.flush_pending(0)
         assert stage.broken == 0
-
-    theatre.run(play())
-
-
-def test_a_full_disk_is_waited_for(theatre, tmp_path) -> None:
-    path = tmp_path / "out"
-    file = os.open(path, os.O_WRONLY | os.O_CREAT)
-    full = [True]
-
-    def send(buffers):
-        if full[0]:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return os.writev(file, buffers)
-
-    stage = theatre.stage(pipe=(os.open(path, os.O_RDONLY), file), sink=Sink(file, send, False, lambda: None))
-
-    async def play() -> None:
-        stage.child("web.1")
-        for _ in range(100):
-            await stage.say("web.1", b"y\n")
-        await stage.silence(2)
-        assert not await stage.console.flush_pending(0.01)
-        full[0] = False
-        for _ in range(3):
-            await stage.silence(2)
-        assert await stage.console.flush_pending(0)
-        assert stage.broken == 0
-        assert path.read_bytes() == (PREFIX + b"y\n") * 100
 
     theatre.run(play())
 
