@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from collections.abc import Callable
 from contextlib import suppress
@@ -50,13 +49,13 @@ def become_background(
             os.write(report, json.dumps(words).encode() + b"\n")
             os.close(report)
 
-    def up(failed: list[str]) -> None:
-        say(failed=failed)
+    def up(failed: list[str], *, over: bool) -> None:
+        say(failed=failed, over=over)
 
     try:
         style = options.style._replace(color=False, terminal=False)
         code = run(project, read, options._replace(style=style, log=log, on_up=up), environment())
-        say(ended=code)
+        say(failed=[], over=True)
     except ProcsupError as error:
         code = error.exit_code
         say(error=str(error), exit_code=code)
@@ -65,8 +64,8 @@ def become_background(
     os._exit(code)
 
 
-def await_supervisor(pid: int, report: int, log: str, written: int) -> int:
-    """In the command: wait for the word of the child, and pass it on. `written` is how long the log was before."""
+def await_supervisor(pid: int, report: int, log: str) -> int:
+    """In the command: wait for the word of the child, and pass it on."""
     with open(report, "rb") as file:
         line = file.readline()
     if not line:
@@ -75,26 +74,13 @@ def await_supervisor(pid: int, report: int, log: str, written: int) -> int:
     if "error" in words:
         print(f"procsup: {words['error']}", file=sys.stderr)
         return int(words["exit_code"])
-    if "ended" in words:
-        if words["ended"]:
-            raise ProcsupError(f"{_first_failure(log, written)}; the output is in {log}")
+    failed = "; ".join(words["failed"])
+    if words["over"]:
+        if failed:
+            raise ProcsupError(f"all has ended: {failed}; the output is in {log}")
         click.echo(f"all has ended; the output is in {log}")
         return 0
     click.echo(f"procsup runs in the background, pid {pid}; its output is in {log}")
-    if words["failed"]:
-        raise ProcsupError(
-            f"not up: {', '.join(words['failed'])}; it keeps trying: procsup status says why, procsup shutdown ends it"
-        )
+    if failed:
+        raise ProcsupError(f"not up: {failed}; it keeps trying: procsup status says why, procsup shutdown ends it")
     return 0
-
-
-_FAILURE = re.compile(rb"[\w-]+\.\d+ (?:ended: (?!exit 0 )|could not be started: )[^\"\n;]*")
-
-
-def _first_failure(log: str, written: int) -> str:
-    """What the supervisor said of it: by the time it is asked for, all that knew is gone."""
-    with open(log, "rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(written if written <= size else 0)
-        found = _FAILURE.search(file.read())
-    return found[0].decode(errors="replace") if found else "it ended before it was up"

@@ -166,11 +166,10 @@ def _detach(project: Project, read: Callable[[], Project], options: RunOptions) 
 
     prepare_descriptors()  # a pipe that took the place of a closed standard output would be written over
     log = log_path(project.root)
-    written = os.path.getsize(log) if os.path.exists(log) else 0
     ours, theirs = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.close(ours)
         become_background(theirs, log, project, read, options)
     os.close(theirs)
-    return await_supervisor(pid, ours, log, written)
+    return await_supervisor(pid, ours, log)

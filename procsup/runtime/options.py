@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
 
 from procsup.core.model import RestartRule, StopPlan
 from procsup.output.style import Style
+
+
+class OnUp(Protocol):
+    def __call__(self, failed: list[str], *, over: bool) -> None: ...
 
 
 class Policy(NamedTuple):
@@ -19,8 +23,9 @@ class Policy(NamedTuple):
 class RunOptions(NamedTuple):
     """`counts` are those of the command line; for types it does not name, what was scaled earlier holds, then 1.
 
-    `only` limits the formation to these types. `log` replaces standard output by a bounded file. `on_up` is told once,
-    when all run or have failed to: what failed. `portable` does without what only some systems have.
+    `only` limits the formation to these types. `log` replaces standard output by a bounded file. `on_up` is told once:
+    what has failed, when all run or have tried to, or when all has ended before that (then `over` is true). `portable`
+    does without what only some systems have.
     """
 
     style: Style
@@ -30,5 +35,5 @@ class RunOptions(NamedTuple):
     quiet: frozenset[str] = frozenset()
     keep_going: bool = False
     log: str | None = None
-    on_up: Callable[[list[str]], None] | None = None
+    on_up: OnUp | None = None
     portable: bool = False

@@ -20,10 +20,11 @@ from procsup.output.pump import Pump
 from procsup.runtime.beginning import Beginning
 from procsup.runtime.daemon import Daemon
 from procsup.runtime.keeper import FormationKeeper
-from procsup.runtime.options import RunOptions
+from procsup.runtime.options import OnUp, RunOptions
 from procsup.runtime.reload import Reloader
 from procsup.runtime.requests import Requests
 from procsup.runtime.signals import SignalDesk
+from procsup.runtime.wording import ending
 
 # A reader that has stopped reading holds up the end no longer than this; that its last part is lost is told.
 LAST_FLUSH = 0.8
@@ -115,11 +116,10 @@ async def _from_start_to_end(daemon: Daemon, beginning: Beginning, options: RunO
         console.notice("nothing runs: no process type has an instance; procsup scale NAME=1 starts one")
     daemon.take_over(beginning)
     watcher = asyncio.create_task(_tell_when_up(daemon, options.on_up)) if options.on_up is not None else None
-    try:
-        exit_code = await daemon.finished
-    finally:
-        if watcher is not None:
-            watcher.cancel()
+    exit_code = await daemon.finished
+    if watcher is not None and options.on_up is not None and not watcher.done():
+        watcher.cancel()
+        options.on_up(_failures(daemon), over=True)
     got_away = daemon.end_the_rest()
     if got_away:
         console.notice(f"{got_away} more processes of theirs had got away, and were found and killed")
@@ -129,9 +129,19 @@ async def _from_start_to_end(daemon: Daemon, beginning: Beginning, options: RunO
     return exit_code
 
 
-async def _tell_when_up(daemon: Daemon, on_up: Callable[[list[str]], None]) -> None:
+async def _tell_when_up(daemon: Daemon, on_up: OnUp) -> None:
     everyone = daemon.supervisor.instances
     await daemon.until(lambda: all(each.settled for each in everyone()))
     await asyncio.sleep(UP_AFTER)
-    failed = [str(each.name) for each in everyone() if not each.up or each.last_exit is not None]
-    on_up(failed)
+    on_up(_failures(daemon), over=False)
+
+
+def _failures(daemon: Daemon) -> list[str]:
+    """The instances that have failed so far, and how; when all is over, not those that were only stopped with them."""
+    over = daemon.finished.done()
+    ended = [(each.name, each.last_exit) for each in daemon.supervisor.instances() if each.last_exit is not None]
+    return [
+        f"{name}: {ending(exit_)}"
+        for name, exit_ in ended
+        if not over or (exit_.failed and not exit_.perhaps_our_own_stop)
+    ]

@@ -27,7 +27,8 @@ def test_an_earlier_failure_is_not_told_again(app: App) -> None:
     refused(app.run("start", "--restart", "never", "--detach"), 1)
     app.write("Procfile", "worker: sh -c 'exit 4'\n")
     said = refused(app.run("start", "--restart", "never", "--detach"), 1)
-    assert "worker.1 ended: exit 4" in said
+    assert "worker.1: exit 4" in said
+    assert "exit 3" not in said
 
 
 def test_what_ends_well_is_no_failure(app: App) -> None:
