@@ -11,7 +11,7 @@ from procsup.cli.options import Common, project_options
 @click.option("--expand", is_flag=True, help="Show each process with its port and its command, variables filled in.")
 @project_options()
 def check(common: Common, expand: bool) -> None:
-    """Check the Procfile and the .env files, and name the process types.
+    """Check the Procfile and .env files; start nothing.
 
     \b
     Examples:

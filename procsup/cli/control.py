@@ -20,7 +20,7 @@ _LAST_MOMENT = 5.0  # seconds; from another container the pid may be somebody el
 @click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=running_names)
 @project_options(app=True)
 def stop(common: Common, names: tuple[str, ...]) -> None:
-    """Stop process types or single instances, and keep them stopped.
+    """Stop types or instances, and keep them stopped.
 
     Returns when nothing of them is left. The formation stays as it is: `procsup start NAME` brings them back.
 
@@ -38,7 +38,9 @@ def stop(common: Common, names: tuple[str, ...]) -> None:
 @click.option("--rolling", is_flag=True, help="One at a time, each only when the one before stays up.")
 @project_options(app=True)
 def restart(common: Common, names: tuple[str, ...], rolling: bool) -> None:
-    """Replace process types or instances (all, if none are named) by fresh copies.
+    """Replace types or instances by fresh copies.
+
+    Without names: all but what was stopped by hand.
 
     \b
     Examples:
@@ -52,7 +54,9 @@ def restart(common: Common, names: tuple[str, ...], rolling: bool) -> None:
 @click.command()
 @project_options(app=True)
 def shutdown(common: Common) -> None:
-    """Stop everything and end the supervisor; returns when it is gone.
+    """Stop everything and end the supervisor.
+
+    Returns when it is gone.
 
     \b
     Example:

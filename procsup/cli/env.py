@@ -13,7 +13,9 @@ from procsup.errors import UsageError
 @click.option("--explain", metavar="KEY", help="Say where the value of KEY comes from, and what it won over.")
 @project_options()
 def env(common: Common, name: str | None, explain: str | None) -> None:
-    """Show the environment of a process type (of its instance 1), or of the app; secrets are masked.
+    """Show the environment of a type, and its origins.
+
+    Of its instance 1, that is; without a name, that of the app. Secrets are masked.
 
     \b
     Examples:

@@ -11,7 +11,9 @@ from procsup.cli.options import environment
 
 @click.command()
 def list() -> None:  # noqa: A001 (the command's name)
-    """List the supervisors that run for this user: app, pid and root.
+    """List the supervisors that run for this user.
+
+    Each with its app, pid and root.
 
     \b
     Example:

@@ -13,9 +13,10 @@ from procsup.cli.options import Common, project_options
 @click.option("--plan", is_flag=True, help="Only say what would be done.")
 @project_options(app=True)
 def reload(common: Common, plan: bool) -> None:
-    """Read the Procfile and the .env files again; restart what changed, start what is new, stop what is gone.
+    """Apply what changed in the files, and nothing else.
 
-    A file with mistakes in it changes nothing (exit code 2).
+    Reads the Procfile and the .env files again; restarts what changed, starts what is new, stops what is
+    gone. A file with mistakes in it changes nothing (exit code 2).
 
     \b
     Examples:

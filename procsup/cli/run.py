@@ -19,9 +19,10 @@ from procsup.errors import NotRunning, ProcsupError
 )
 @project_options()
 def run(common: Common, command: tuple[str, ...]) -> None:
-    """Run one command with the app's environment; the terminal is its own, and its exit code is ours.
+    """Run one command with the app's environment.
 
-    A single argument that names a process type runs that one; any other single argument goes through the shell.
+    The terminal is its own, and its exit code is ours. A single argument that names a
+    process type runs that one; any other single argument goes through the shell.
 
     \b
     Examples:

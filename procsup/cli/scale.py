@@ -15,9 +15,9 @@ from procsup.errors import ProcsupError
 @click.option("--wait", is_flag=True, help="Return only when all of it is up or gone.")
 @project_options(app=True)
 def scale(common: Common, changes: tuple[str, ...], wait: bool) -> None:
-    """Set how many instances of a process type run, or change it by some; without arguments, show it.
+    """Show, set or change how many of each type run.
 
-    What is set here is kept over restarts of the supervisor and reboots.
+    Without arguments it shows the formation. What is set here is kept over restarts of the supervisor and reboots.
 
     \b
     Examples:

@@ -37,7 +37,9 @@ _REFRESH = 1.0
 @click.option("--watch", is_flag=True, help="Show it again every second, until Ctrl-C.")
 @project_options(app=True)
 def status(common: Common, as_json: bool, watch: bool) -> None:
-    """Show each instance: state, pid, uptime, restarts, CPU, memory, port, and why it is not simply running.
+    """Show what runs, and why something does not.
+
+    Each instance with its state, pid, uptime, restarts, CPU, memory (of all its processes) and port.
 
     \b
     Examples:
