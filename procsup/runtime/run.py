@@ -58,12 +58,15 @@ def _begin_and_supervise(
     guardian: Guardian | None = None
     try:
         # Loaded only now: the first children run already.
+        import asyncio
+
         from procsup.runtime.guardian import post_guardian
         from procsup.runtime.supervise import supervise
 
         if census.possible():
             guardian = post_guardian(choose_spawn(options.portable), claim.cookie, options.policy.stop, environ)
-        exit_code = supervise(project, read, options, beginning, guardian.pid if guardian is not None else None)
+        watcher = guardian.pid if guardian is not None else None
+        exit_code = asyncio.run(supervise(project, read, options, beginning, watcher))
     except BaseException:
         beginning.abandon()
         if guardian is not None:

@@ -36,24 +36,14 @@ UP_AFTER = 1.0
 READER_GONE = ShutdownRequested(0, provisional=True)
 
 
-def supervise(
+async def supervise(
     project: Project,
     read: Callable[[], Project],
     options: RunOptions,
     beginning: Beginning,
     guardian: int | None,
 ) -> int:
-    """Run the loop to its end, and return the exit code. `guardian` is a child of ours that is no instance."""
-    return asyncio.run(_supervise(project, read, options, beginning, guardian))
-
-
-async def _supervise(
-    project: Project,
-    read: Callable[[], Project],
-    options: RunOptions,
-    beginning: Beginning,
-    guardian: int | None,
-) -> int:
+    """Until all is over; returns the exit code. `guardian` is a child of ours that is no instance."""
     gc.enable()  # off since the entry point: nothing that a start allocates is garbage
     loop = asyncio.get_running_loop()
     log = BoundedFile(options.log, 1, also=(2,)) if options.log is not None else None

@@ -23,7 +23,16 @@ from procsup.core.events import (
     StopRequested,
     TreeVanished,
 )
-from procsup.core.model import Exit, Instance, InstanceName, ProcessType, Starting, State
+from procsup.core.model import (
+    Exit,
+    Instance,
+    InstanceName,
+    ProcessType,
+    RestartPolicy,
+    RestartRule,
+    Starting,
+    State,
+)
 from procsup.core.supervisor import Supervisor
 
 OK = Exit(0)
@@ -139,6 +148,19 @@ class Stage:
         """Seconds until the deadline."""
         deadline = self.supervisor.deadline
         return None if deadline is None else deadline - self.now
+
+
+def up(*types: ProcessType | str, counts: dict[str, int] | None = None, **options: int) -> Stage:
+    """All that was wanted runs."""
+    stage = Stage(*types, counts=counts, **options)
+    while stage.outstanding():
+        stage.runs()
+    return stage
+
+
+def once(name: str = "job") -> ProcessType:
+    """A type that is not restarted."""
+    return ProcessType(name, restart=RestartRule(RestartPolicy.NEVER))
 
 
 def _in_words(action: Action) -> str | None:

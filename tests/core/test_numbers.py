@@ -8,14 +8,7 @@ from procsup.core.actions import Spawn
 from procsup.core.events import LeaderExited
 from procsup.core.model import RequestRefused
 from procsup.core.numbers import PortBook, UniqueInts, usual_port
-from tests.core.stage import BY_SIGTERM, CRASH, Stage, named
-
-
-def up(*types: str, counts: dict[str, int] | None = None, **options: int) -> Stage:
-    stage = Stage(*types, counts=counts, **options)
-    while stage.outstanding():
-        stage.runs()
-    return stage
+from tests.core.stage import BY_SIGTERM, CRASH, Stage, named, up
 
 
 def gone(stage: Stage, *names: str) -> None:

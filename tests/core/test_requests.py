@@ -8,25 +8,11 @@ import pytest
 
 from procsup.core.model import (
     ProcessType,
-    RestartPolicy,
-    RestartRule,
     Stopped,
     StopStep,
     stop_plan,
 )
-from tests.core.stage import BY_SIGTERM, CRASH, Stage
-
-
-def up(*types: ProcessType | str, counts: dict[str, int] | None = None, **options: int) -> Stage:
-    stage = Stage(*types, counts=counts, **options)
-    while stage.outstanding():
-        stage.runs()
-    return stage
-
-
-def once(name: str = "job") -> ProcessType:
-    return ProcessType(name, restart=RestartRule(RestartPolicy.NEVER))
-
+from tests.core.stage import BY_SIGTERM, CRASH, Stage, once, up
 
 # Stop and start
 

@@ -5,13 +5,7 @@ from __future__ import annotations
 from procsup.core.actions import RollingHalted
 from procsup.core.model import BackingOff, ProcessType, RestartPolicy, RestartRule
 from procsup.core.rolling import PROVEN_AFTER
-from tests.core.stage import BY_SIGTERM, OK, Stage
-
-
-def up(*types: ProcessType | str, counts: dict[str, int] | None = None, **options: int) -> Stage:
-    stage = Stage(*types, counts=counts, **options)
-    stage.runs()
-    return stage
+from tests.core.stage import BY_SIGTERM, OK, Stage, up
 
 
 def replaced(stage: Stage, name: str) -> None:

@@ -6,25 +6,10 @@ import pytest
 
 from procsup.core.actions import ScaledTo
 from procsup.core.model import (
-    ProcessType,
     RequestRefused,
-    RestartPolicy,
-    RestartRule,
     Running,
 )
-from tests.core.stage import BY_SIGTERM, CRASH, OK, Stage
-
-
-def up(*types: ProcessType | str, counts: dict[str, int] | None = None, **options: int) -> Stage:
-    stage = Stage(*types, counts=counts, **options)
-    while stage.outstanding():
-        stage.runs()
-    return stage
-
-
-def once(name: str = "job") -> ProcessType:
-    return ProcessType(name, restart=RestartRule(RestartPolicy.NEVER))
-
+from tests.core.stage import BY_SIGTERM, CRASH, OK, Stage, once, up
 
 # Start
 

@@ -13,21 +13,13 @@ from procsup.core.model import (
     UNKILLABLE_AFTER,
     ProcessType,
     RequestRefused,
-    RestartPolicy,
-    RestartRule,
     Stopped,
     StopStep,
     stop_plan,
 )
-from tests.core.stage import BY_SIGKILL, BY_SIGTERM, CRASH, Stage
+from tests.core.stage import BY_SIGKILL, BY_SIGTERM, CRASH, Stage, once, up
 
 SEQUENCE = stop_plan(StopStep(signal.SIGTSTP, 10.0), StopStep(signal.SIGTERM, 15.0))
-
-
-def up(*types: ProcessType | str, counts: dict[str, int] | None = None, **options: int) -> Stage:
-    stage = Stage(*types, counts=counts, **options)
-    stage.runs()
-    return stage
 
 
 def test_sigterm_then_fifteen_seconds_then_sigkill() -> None:
@@ -226,19 +218,15 @@ def test_it_quits_once() -> None:
     assert stage.shut_down() == []
 
 
-def never(name: str) -> ProcessType:
-    return ProcessType(name, restart=RestartRule(RestartPolicy.NEVER))
-
-
 def test_a_failure_that_ends_all_gives_way_to_the_exit_code_a_person_asks_for() -> None:
-    stage = up(never("job"), "web")
+    stage = up(once(), "web")
     assert stage.ends("job.1", CRASH) == ["SIGTERM web.1"]
     stage.shut_down(130)
     assert stage.ends("web.1", BY_SIGTERM) == ["quit 130"]
 
 
 def test_a_failure_that_may_be_our_own_stop_ends_all_only_when_no_stop_follows() -> None:
-    stage = up(never("job"), "web")
+    stage = up(once(), "web")
     assert stage.ends("job.1", BY_SIGTERM) == []
     assert stage.after(0.2) == []
     assert stage.after(0.06) == ["SIGTERM web.1"]
@@ -246,7 +234,7 @@ def test_a_failure_that_may_be_our_own_stop_ends_all_only_when_no_stop_follows()
 
 
 def test_where_our_own_stop_follows_it_counts() -> None:
-    stage = up(never("job"), "web")
+    stage = up(once(), "web")
     stage.ends("job.1", BY_SIGTERM)
     assert stage.shut_down() == ["SIGTERM web.1"]
     assert stage.ends("web.1", BY_SIGTERM) == ["quit 0"]
