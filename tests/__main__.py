@@ -19,7 +19,7 @@ VENV = ROOT / ".venv"
 STAMP = VENV / "installed-for-tests"
 IN_CI = os.environ.get("CI") == "true"
 # Last come those that start real processes; all that is not named here comes first, in the order of the alphabet.
-WITH_PROCESSES = ("tests/runtime", "tests/e2e")
+WITH_PROCESSES = ("tests/runtime", "tests/e2e", "tests/faults")
 
 
 class Failed(Exception):
