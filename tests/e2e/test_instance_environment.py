@@ -179,6 +179,16 @@ def test_a_port_that_somebody_listens_on_is_told_with_who_it_is(app: App, listen
     supervisor.stop()
 
 
+def test_so_is_one_that_a_scale_would_give_away(app: App, listener: socket.socket) -> None:
+    port = listener.getsockname()[1]
+    app.write("Procfile", "web: sh -c 'echo ready $PS; exec sleep 1000'\n")
+    supervisor = app.start("-p", str(port - 1))
+    supervisor.wait_for("ready web.1")
+    app.ok("scale", "web=2")
+    supervisor.wait_for(rf"warning: web\.2: port {port} is in use by pid {os.getpid()}, \w+")
+    supervisor.stop()
+
+
 # UNIQUE_INT
 
 

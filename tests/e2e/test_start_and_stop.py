@@ -265,3 +265,15 @@ def test_a_sigterm_to_all_at_once_respawns_nothing_and_keeps_the_grace(app: App,
     assert supervisor.stop() == 0
     assert "clean" in supervisor.text
     assert supervisor.text.count("a.1 started") == 1
+
+
+def test_a_command_that_comes_too_late_has_failed_and_is_no_wrong_usage(app: App) -> None:
+    app.write("Procfile", f"deaf: {DEAF}\n")
+    supervisor = app.start("--grace", "600")
+    supervisor.wait_for("ready")
+    supervisor.send(signal.SIGTERM)
+    supervisor.wait_for("stopping")
+    late = app.run("scale", "deaf=2")
+    assert late.returncode == 1
+    assert "shutting down" in late.stderr
+    assert supervisor.stop() == 0
