@@ -62,8 +62,11 @@ class Adoption:
         return self._escaped.union(cookie for pid in self.strangers() if (cookie := cookie_of(pid)) is not None)
 
     def end_strangers(self) -> int:
-        """SIGKILL to those that are left, which nothing else could find; how many they were."""
-        strangers = self.strangers()
+        """SIGKILL to those that are left, which nothing else could find; how many they were.
+
+        Not to the suspected unkillable: who carries a cookie was found before.
+        """
+        strangers = [pid for pid in self.strangers() if cookie_of(pid) is None]
         for pid in strangers:
             with suppress(ProcessLookupError, PermissionError, ChildProcessError):
                 os.kill(pid, signal.SIGKILL)  # our own child and not reaped: the pid is its own

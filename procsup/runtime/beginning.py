@@ -16,11 +16,10 @@ from typing import NamedTuple
 from procsup.config.project import Project
 from procsup.core.actions import Action, Spawn
 from procsup.core.events import ProjectRead
-from procsup.core.model import Exit, InstanceName, ProcessType, RequestRefused, StopPlan
+from procsup.core.model import Exit, InstanceName, ProcessType, RequestRefused
 from procsup.core.numbers import PORTS_PER_TYPE
 from procsup.core.supervisor import Supervisor
 from procsup.errors import UsageError
-from procsup.runtime import census
 from procsup.runtime.child import Child, Spawner, choose_spawn
 from procsup.runtime.launch import Launcher, failure
 from procsup.runtime.listening import taken_ports
@@ -53,7 +52,7 @@ class Beginning(NamedTuple):
 def begin(project: Project, options: RunOptions, claim: Claim, kept: Mapping[str, int]) -> Beginning:
     """Start the first of the formation. Raises UsageError for one that is not possible."""
     counts = _counts(project, options, kept)
-    warnings = [*_sweep(claim, options.policy.stop), *project.warnings, *_trouble_with_ports(project, counts)]
+    warnings = [*project.warnings, *_trouble_with_ports(project, counts)]
     now = time.monotonic()
     # The seed is only so that two supervisors do not restart in step.
     supervisor = Supervisor(base_port=project.base_port, keep_going=options.keep_going, seed=int(now * 1e6))
@@ -74,20 +73,6 @@ def begin(project: Project, options: RunOptions, claim: Claim, kept: Mapping[str
         except OSError as error:
             born.append((order.name, failure(error)))
     return Beginning(supervisor, launcher, claim, kept, born, waiting, warnings)
-
-
-def _sweep(claim: Claim, plan: StopPlan) -> list[str]:
-    """If the supervisor before us was killed: what it left has to be gone before anything starts a second time."""
-    if not (claim.lock.left_over and census.possible()):
-        return []
-    from procsup.runtime.leftovers import end_leftovers  # rarely needed
-
-    found, left = end_leftovers(claim.any_cookie, plan)
-    if not found:
-        return []
-    who = ", ".join(f"{member.name} (pid {member.pid})" for member in found[:5]) + (", …" if len(found) > 5 else "")
-    told = f"the last supervisor was killed and left {len(found)} processes, which were stopped first: {who}"
-    return [told, f"{len(left)} of these outlive SIGKILL; they are out of reach"] if left else [told]
 
 
 def project_read(project: Project, policy: Policy, counts: Mapping[str, int], kept: Mapping[str, int]) -> ProjectRead:

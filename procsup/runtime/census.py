@@ -20,7 +20,6 @@ class Member(NamedTuple):
     state: str
     parent: int
     group: int
-    session: int
     started: int  # in clock ticks since boot: with the pid, it is this process and no later one of the same pid
 
     @property
@@ -63,7 +62,7 @@ def read_member(pid: int) -> Member | None:
     opening, closing = text.index(b"("), text.rindex(b")")
     fields = text[closing + 2 :].split()
     name = text[opening + 1 : closing].decode(errors="replace")
-    return Member(pid, name, fields[0].decode(), int(fields[1]), int(fields[2]), int(fields[3]), int(fields[19]))
+    return Member(pid, name, fields[0].decode(), int(fields[1]), int(fields[2]), int(fields[19]))
 
 
 def cookie_of(pid: int) -> str | None:

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Protocol
 
 from procsup.core.events import Fact, LeaderExited, Spawned, SpawnFailed, TreeVanished
-from procsup.core.model import Exit, InstanceName, stop_plan
+from procsup.core.model import Exit, InstanceName, StopStep
 from procsup.runtime.adoption import Adoption
 from procsup.runtime.census import Census, instance_cookie
 from procsup.runtime.child import Child
@@ -115,8 +115,9 @@ class Processes:
         if self._adoption is None:
             return 0
         with suppress(OSError):  # no descriptor to look with
-            found, _ = end_leftovers(self._cookie, stop_plan())
-            return len(found) + self._adoption.end_strangers()
+            # What outlives SIGKILL has had its time, and was told.
+            found, left = end_leftovers(self._cookie, (StopStep(signal.SIGKILL, 0.5),))
+            return len(found) - len(left) + self._adoption.end_strangers()
         return 0
 
     def close(self) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from procsup.config.project import Project
 from procsup.control.address import identity, make_private, project_folder, socket_path
+from procsup.core.model import StopPlan
 from procsup.runtime import census
 from procsup.runtime.beginning import begin
 from procsup.runtime.census import project_cookie, run_cookie
@@ -40,10 +41,25 @@ def run(project: Project, read: Callable[[], Project], options: RunOptions, envi
         kept = load(folder)
         make_private(os.path.dirname(claim.socket))
         os.chdir(project.root)
+        earlier = _sweep(claim, options.policy.stop)  # may take the whole grace: Ctrl-C still ends us
         hold_signals()
-        return _begin_and_supervise(project, read, options, claim, kept, environ)
+        return _begin_and_supervise(project, read, options, claim, kept, earlier, environ)
     finally:
         lock.release()
+
+
+def _sweep(claim: Claim, plan: StopPlan) -> list[str]:
+    """If the supervisor before us was killed: what it left has to be gone before anything starts a second time."""
+    if not (claim.lock.left_over and census.possible()):
+        return []
+    from procsup.runtime.leftovers import end_leftovers  # rarely needed
+
+    found, left = end_leftovers(claim.any_cookie, plan)
+    if not found:
+        return []
+    who = ", ".join(f"{member.name} (pid {member.pid})" for member in found[:5]) + (", …" if len(found) > 5 else "")
+    told = f"the last supervisor was killed and left {len(found)} processes, which were stopped first: {who}"
+    return [told, f"{len(left)} of these outlive SIGKILL; they are out of reach"] if left else [told]
 
 
 def _begin_and_supervise(
@@ -52,9 +68,11 @@ def _begin_and_supervise(
     options: RunOptions,
     claim: Claim,
     kept: Mapping[str, int],
+    earlier: list[str],
     environ: Mapping[str, str],
 ) -> int:
     beginning = begin(project, options, claim, kept)
+    beginning.warnings[:0] = earlier
     guardian: Guardian | None = None
     try:
         # Loaded only now: the first children run already.

@@ -29,7 +29,7 @@ class RootLock:
         self._root = root
         self._descriptor: int | None = None
         self._root_descriptor: int | None = None
-        self.left_over = False  # the last holder did not release it: it was killed, and may have left processes
+        self.left_over = False  # the last holder has not said that all is down: it may have left processes
 
     def acquire(self) -> None:
         """Raises AlreadyRunning, naming the holder's pid, or ProcsupError where no lock can be had."""
@@ -44,12 +44,16 @@ class RootLock:
                 f"cannot lock {self._path(_LOCK)}: {error.strerror or error}; set PROCSUP_STATE_DIR to another folder"
             ) from error
 
+    def all_is_down(self) -> None:
+        """Nothing of ours is left: the next start need not look for it."""
+        if self._descriptor is not None:
+            os.ftruncate(self._descriptor, 0)
+
     def release(self) -> None:
         if self._root_descriptor is not None:
             os.close(self._root_descriptor)
             self._root_descriptor = None
         if self._descriptor is not None:
-            os.ftruncate(self._descriptor, 0)
             os.close(self._descriptor)  # the file stays: whoever removes a lock file makes two locks of one
             self._descriptor = None
 

@@ -30,8 +30,6 @@ from procsup.runtime.wording import ending
 LAST_FLUSH = 0.8
 # Without a readiness check, a formation that has run so long counts as up for `--detach`.
 UP_AFTER = 1.0
-
-
 # Whoever read our output has gone, as `head -1` does: a clean stop.
 READER_GONE = ShutdownRequested(0, provisional=True)
 
@@ -113,9 +111,12 @@ async def _from_start_to_end(daemon: Daemon, beginning: Beginning, options: RunO
     got_away = daemon.end_the_rest()
     if got_away:
         console.notice(f"{got_away} more processes of theirs had got away, and were found and killed")
-    summary = daemon.tally.line(left=sum(each.unkillable for each in daemon.supervisor.instances()))
+    left = sum(each.unkillable for each in daemon.supervisor.instances())
+    summary = daemon.tally.line(left)
     if summary is not None:
         console.notice(summary)
+    if not left:
+        beginning.claim.lock.all_is_down()
     return exit_code
 
 

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -268,3 +269,18 @@ def test_no_descriptor_is_left_however_it_ends(folder):
             other.acquire()
         holder.release()
     assert len(os.listdir("/dev/fd")) == len(before)
+
+
+@pytest.mark.parametrize("all_is_down", [True, False])
+def test_only_who_said_that_all_is_down_is_believed_to_have_left_nothing(tmp_path: Path, all_is_down: bool) -> None:
+    folder = str(tmp_path / "project")
+    first = RootLock(folder, str(tmp_path))
+    first.acquire()
+    assert not first.left_over
+    if all_is_down:
+        first.all_is_down()
+    first.release()
+    second = RootLock(folder, str(tmp_path))
+    second.acquire()
+    assert second.left_over is not all_is_down
+    second.release()
