@@ -7,10 +7,12 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-PYPI = ("honcho", "circus")
+SPEED = ("honcho", "circus", "concurrently")
+RELIABILITY = ("honcho", "supervisor")
 INSTALL_LIMIT = 300.0
 
 
@@ -22,6 +24,8 @@ class Peers:
     circusd: Path | None
     circusctl: Path | None
     concurrently: Path | None
+    supervisord: Path | None
+    supervisorctl: Path | None
     versions: dict[str, str]
     remarks: tuple[str, ...]
 
@@ -31,19 +35,23 @@ def default_cache() -> Path:
     return Path(home) / "procsup-benchmarks"
 
 
-def install(cache: Path) -> Peers:
-    """Find or install all peers; one that cannot be installed becomes a remark. Remove the folder to get newer ones."""
+def install(cache: Path, wanted: Sequence[str] = SPEED) -> Peers:
+    """Find or install these peers; one that cannot be installed becomes a remark.
+
+    Remove the folder to get newer ones.
+    """
     cache.mkdir(parents=True, exist_ok=True)
     remarks: list[str] = []
     versions: dict[str, str] = {}
     folder = cache / f"python{sys.version_info.major}.{sys.version_info.minor}"
-    for name in PYPI:
+    for name in (name for name in wanted if name != "concurrently"):
         try:
             versions[name] = _from_pypi(folder, name)
         except (OSError, subprocess.SubprocessError) as error:
             remarks.append(f"{name} could not be installed and is left out ({_reason(error)})")
     try:
-        versions["concurrently"], versions["node"] = _from_npm(cache / "node")
+        if "concurrently" in wanted:
+            versions["concurrently"], versions["node"] = _from_npm(cache / "node")
     except (OSError, subprocess.SubprocessError) as error:
         remarks.append(f"concurrently could not be installed and is left out ({_reason(error)})")
 
@@ -55,6 +63,8 @@ def install(cache: Path) -> Peers:
         circusd=where(folder / "bin/circusd", "circus"),
         circusctl=where(folder / "bin/circusctl", "circus"),
         concurrently=where(cache / "node/node_modules/.bin/concurrently", "concurrently"),
+        supervisord=where(folder / "bin/supervisord", "supervisor"),
+        supervisorctl=where(folder / "bin/supervisorctl", "supervisor"),
         versions=versions,
         remarks=tuple(remarks),
     )
@@ -64,7 +74,7 @@ def _from_pypi(folder: Path, name: str) -> str:
     python = folder / "bin/python"
     if not python.exists():
         _run(sys.executable, "-m", "venv", str(folder))
-    if not (folder / "bin" / {"circus": "circusd"}.get(name, name)).exists():
+    if not (folder / "bin" / {"circus": "circusd", "supervisor": "supervisord"}.get(name, name)).exists():
         _run(str(python), "-m", "pip", "install", "--quiet", name)
     return _run(str(python), "-c", f"from importlib.metadata import version; print(version('{name}'))").strip()
 

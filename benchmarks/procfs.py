@@ -20,6 +20,33 @@ def carries(pid: int, mark: bytes) -> bool:
     return mark in _read(pid, "environ") and state(pid) not in ("Z", "")
 
 
+def fields(pid: int) -> list[str]:
+    """What /proc/PID/stat says behind the name: state, parent, group, session …; empty when it is gone."""
+    return _read(pid, "stat").rpartition(b")")[2].decode().split()
+
+
+def environment(pid: int) -> dict[str, str]:
+    """The environment it was started with."""
+    entries = (os.fsdecode(entry).partition("=") for entry in _read(pid, "environ").split(b"\0"))
+    return {name: value for name, _, value in entries if name}
+
+
+def descriptors(pid: int) -> int:
+    """How many it has open; 0 when it is gone."""
+    try:
+        return len(os.listdir(PROC / str(pid) / "fd"))
+    except OSError:
+        return 0
+
+
+def highest_descriptor(pid: int) -> int:
+    """The largest number among them; -1 when it is gone."""
+    try:
+        return max((int(number) for number in os.listdir(PROC / str(pid) / "fd")), default=-1)
+    except OSError:
+        return -1
+
+
 def state(pid: int) -> str:
     """The letter of its state (Z for a zombie), empty when it is gone."""
     return _read(pid, "stat").rpartition(b")")[2].strip()[:1].decode()
@@ -50,6 +77,12 @@ def cpu_seconds(pids: Iterable[int]) -> float:
 def cpu_ticks(pids: Iterable[int]) -> float:
     """The same as ps and top have it (utime + stime, in whole ticks), in seconds."""
     return sum(_ticks(pid) for pid in pids)
+
+
+def queued_seconds(pid: int) -> float:
+    """How long its threads were ready to run and had no processor: the machine's doing. 0 where nobody counts it."""
+    spent = [_read(pid, f"task/{task}/schedstat").split() for task in _tasks(pid)]
+    return sum(int(fields[1]) for fields in spent if fields) / 1e9
 
 
 def switches(pids: Iterable[int]) -> int:

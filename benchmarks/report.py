@@ -29,7 +29,7 @@ def markdown(rows: Sequence[Row], bench: Bench, command: str, load: float) -> st
     """Machine, versions, command, table, remarks."""
     lines = [
         f"- Command: `{command}`",
-        f"- Machine: {_machine()}; load average when it began: {load:.1f}",
+        f"- Machine: {machine()}; load average when it began: {load:.1f}",
         f"- Versions: {_versions(bench)}",
         "",
         "| what | reach | procsup | beside it | result | reached |",
@@ -48,7 +48,7 @@ def page(table: str) -> str:
     return f"{PREFACE}\n{table}"
 
 
-def _machine() -> str:
+def machine() -> str:
     cpu = re.search(r"^model name\s*:\s*(.+)$", _text("/proc/cpuinfo"), re.MULTILINE)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     kernel = re.match(r"[\d.]*\d", platform.release())

@@ -19,7 +19,14 @@ VENV = ROOT / ".venv"
 STAMP = VENV / "installed-for-tests"
 IN_CI = os.environ.get("CI") == "true"
 # Last come those that start real processes; all that is not named here comes first, in the order of the alphabet.
-WITH_PROCESSES = ("tests/runtime", "tests/e2e", "tests/faults")
+WITH_PROCESSES = ("tests/runtime", "tests/e2e", "tests/faults", "tests/boot")
+# What real services and faults need: a file that the package brings, and the package's name with Debian.
+PACKAGES = {
+    "/usr/bin/redis-server": "redis-server",
+    "/usr/bin/faketime": "faketime",
+    "/usr/bin/systemd-nspawn": "systemd-container",
+    "/usr/sbin/debootstrap": "debootstrap",
+}
 
 
 class Failed(Exception):
@@ -39,11 +46,13 @@ def steps(pytest_arguments: list[str]) -> tuple[Step, ...]:
     return (
         Step("Virtual environment in .venv", make_environment),
         Step("procsup and what its tests need", install),
-        Step("Redis for the example shop", provide_redis),
+        Step("Packages of the system", provide_packages),
         Step("Lint", lambda: tool("ruff", "check")),
         Step("Format", lambda: tool("ruff", "format", "--check")),
         Step("Types", lambda: tool("mypy")),
-        Step("Tests: pure ones first, then real processes, then the examples", lambda: run_tests(pytest_arguments)),
+        Step("A small system to boot", make_root_file_system),
+        Step("Tests: pure ones first, then real processes, then a booted system", lambda: run_tests(pytest_arguments)),
+        Step("One minute of disturbances", lambda: soak(pytest_arguments)),
     )
 
 
@@ -90,22 +99,36 @@ def _is_ours() -> bool:
     return done.stdout.strip() == str(ROOT / "procsup")
 
 
-def provide_redis() -> None:
-    if shutil.which("redis-server"):
+def provide_packages() -> None:
+    missing = [package for file, package in PACKAGES.items() if not os.path.exists(file)]
+    if not missing:
         return
     if not IN_CI:
-        print("redis-server is not installed: the example shop's tests will be skipped")
+        print(f"not installed: {', '.join(missing)}; the tests that need them will be skipped")
         return
     as_root = [] if os.geteuid() == 0 else ["sudo", "--non-interactive"]
     os.environ["DEBIAN_FRONTEND"] = "noninteractive"
     call(*as_root, "apt-get", "update", "--quiet", "--quiet")
-    call(*as_root, "apt-get", "install", "--quiet", "--quiet", "--yes", "--no-install-recommends", "redis-server")
+    call(*as_root, "apt-get", "install", "--quiet", "--quiet", "--yes", "--no-install-recommends", *missing)
+
+
+def make_root_file_system() -> None:
+    """Before the tests, whose time is limited: it takes a minute or two, once per machine."""
+    done = subprocess.run([_program("python"), "-m", "tests.boot.rootfs"], cwd=ROOT, check=False)
+    if done.returncode and IN_CI:
+        raise Failed("there is no system to boot")
 
 
 def run_tests(arguments: list[str]) -> None:
     """One run for all, so that its last line counts them all."""
     chosen = arguments or [*_pure_tests(), *WITH_PROCESSES]
     tool("pytest", "--quiet", *chosen)
+
+
+def soak(chosen: list[str]) -> None:
+    """Not where somebody wants some of the tests only. The machine may be busy: answers may take three times as long."""
+    if not chosen:
+        call(_program("python"), "-m", "benchmarks.soak", "--minutes", "1", "--slack", "3")
 
 
 def _pure_tests() -> list[str]:

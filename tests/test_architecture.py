@@ -170,6 +170,38 @@ def test_the_environment_is_read_in_one_place(path: Path) -> None:
     assert not readers or module_name(path) == READS_THE_ENVIRONMENT, f"ask {READS_THE_ENVIRONMENT}: {readers}"
 
 
+def _clocks_read(source: ast.Module) -> set[str]:
+    """What is used of the module `time`, by its names there."""
+    named = {
+        node.attr for node in ast.walk(source) if isinstance(node, ast.Attribute) and _is_module(node.value, "time")
+    }
+    named |= {
+        alias.name
+        for node in ast.walk(source)
+        if isinstance(node, ast.ImportFrom) and node.module == "time"
+        for alias in node.names
+    }
+    return named
+
+
+def _is_module(node: ast.expr, name: str) -> bool:
+    return isinstance(node, ast.Name) and node.id == name
+
+
+@every_source
+def test_the_wall_clock_is_read_by_those_who_show_it_only(path: Path) -> None:
+    """People and time servers set it. And a clock that counts a suspend would let all time-outs end at the resume."""
+    shows_it = module_name(path) in {"procsup.output.console", "procsup.output.formats"}
+    may = {"monotonic", "sleep"} | ({"time", "localtime", "strftime"} if shows_it else set())
+    assert not _clocks_read(parsed(path)) - may
+    assert not [each for each in imports(path) if each.top == "datetime"]
+
+
+def test_a_reading_of_the_wall_clock_would_be_seen() -> None:
+    for text in ("import time\ntime.time()", "from time import time", "import time\ntime.clock_gettime(7)"):
+        assert _clocks_read(ast.parse(text)) - {"monotonic", "sleep"}
+
+
 @pytest.mark.parametrize(
     ("module", "imported"),
     [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from procsup.errors import Problem
 
@@ -15,13 +15,12 @@ _NOHUP = re.compile(r"(?:\A|[\s;&|(])nohup\s")
 _DAEMON = re.compile(r"\s(--daemon|--daemonize(?:\s+|=)yes|--daemonize(?=\Z|\s+-))(?=\s|\Z)")
 
 
-def advise(file: str, name: str, command: str, places: tuple[Place, Place, Place, Place]) -> Iterator[Problem]:
-    """`places` are those of the line's beginning, the name, the colon and the command."""
-    beginning, name_place, colon, command_place = places
+def advise(file: str, name: str, command: str, places: Sequence[Place]) -> Iterator[Problem]:
+    """`places` are those of the line's beginning, the name, its end, the colon and the command."""
+    beginning, name_place, after_name, colon, command_place = places
     if name_place != beginning:
         yield Problem(file, *beginning, "white space before the name; other tools skip such a line, remove it")
-    if colon != (name_place[0], name_place[1] + len(name)):
-        after_name = name_place[0], name_place[1] + len(name)
+    if colon != after_name:
         yield Problem(file, *after_name, "white space before the colon; other tools skip such a line, remove it")
     if name == "release":
         message = 'a release command is not a long-running process; its count is 0 unless asked for ("release=1")'

@@ -74,8 +74,8 @@ def parse_procfile(data: bytes, file: str) -> Procfile:
             continue
         first_line[entry.name] = entry.line
         entries.append(entry)
-        places = logical.place(0), logical.place(start), logical.place(colon), logical.place(command)
-        warnings.extend(advise(file, entry.name, entry.command, places))
+        offsets = (0, start, start + len(entry.name), colon, command)
+        warnings.extend(advise(file, entry.name, entry.command, [logical.place(offset) for offset in offsets]))
     if not entries and not problems:
         problems.append(Problem(file, 1, 1, "no process type in the file; write lines such as web: COMMAND"))
     if problems:
@@ -92,17 +92,18 @@ def _logical_lines(lines: list[str]) -> Iterator[_LogicalLine]:
         stripped = line.strip(_BLANKS)
         if not stripped or stripped[0] == "#":
             continue
-        number, length, state = index, 0, ""
+        number, length, state, last = index, 0, "", ""
         parts: list[str] = []
         starts = [0]
         # A conflict marker ends the line before it: it gets its own error, wherever the merge left it.
         while _goes_on(line) and index < len(lines):
             part = line.rstrip(_BLANKS)[:-1]
-            state = _quoting(part, state, parts[-1][-1:] if parts else "")
+            state = _quoting(part, state, last)
             if state in ("'", "#"):  # where the shell would not take the backslash and the line's end away
                 part += "\\\n"
                 state = state.replace("#", "")
             parts.append(part)
+            last = part[-1:] or last
             length += len(part)
             starts.append(length)
             if _MARKER.match(lines[index]):

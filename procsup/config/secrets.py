@@ -18,12 +18,14 @@ _PORTS = "PROCSUP_PORT_"  # a port is none, even that of a type called "auth"
 _SWITCHES = frozenset({"0", "1", "true", "false", "yes", "no", "on", "off", "none", "null"})
 
 # user:password@ up to the last @ before the path; failing that, a password that has an unescaped "/", "?" or "#" in
-# it, unless it is a port with a path behind it.
+# it, unless it is a port with a path behind it. Of the scheme only the last letter is looked at, and the last @ of a
+# word is looked for beforehand: an expression that searches on from everywhere takes minutes for a long word.
 _URL_PASSWORD = re.compile(
-    r"""(?P<before>[A-Za-z][A-Za-z0-9+.-]*://[^\s/?\#:@'"]*:)
+    r"""(?P<before>[A-Za-z0-9+.-]://[^\s/?\#:@'"]*:)
         (?:[^\s/?\#'"]*|(?!\d+[/?\#])[^\s'"]*)@""",
     re.VERBOSE,
 )
+_WORD = re.compile(r"[^\s'\"]+")
 _URL_PARAMETER = re.compile(r"(?P<before>[?&;](?P<name>[A-Za-z0-9_.-]+)=)[^\s&;#'\"]+")
 _ASSIGNMENT = re.compile(
     r"""(?P<before>(?:(?<=[\s'";&|(])|\A)-{0,2}(?P<name>[A-Za-z_][A-Za-z0-9_-]*)=)(?P<value>"[^"]*"|'[^']*'|[^\s'"]+)"""
@@ -76,5 +78,10 @@ def _pattern(secret: str) -> str:
 def _mask_urls(text: str) -> str:
     if "://" not in text:
         return text
-    text = _URL_PASSWORD.sub(rf"\g<before>{MASK}@", text)
+    text = _WORD.sub(_mask_password, text)
     return _URL_PARAMETER.sub(lambda found: found["before"] + MASK if is_secret(_variable(found)) else found[0], text)
+
+
+def _mask_password(word: re.Match[str]) -> str:
+    end = word[0].rfind("@") + 1
+    return _URL_PASSWORD.sub(rf"\g<before>{MASK}@", word[0][:end]) + word[0][end:]

@@ -6,9 +6,11 @@ whoever reads the line.
 
 from __future__ import annotations
 
+import re
+
 from procsup.errors import Problem
 
-_BOM = b"\xef\xbb\xbf"
+_BOMS = re.compile(rb"\A(?:\xef\xbb\xbf)+")  # some editors put one before the one that is there
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -19,7 +21,7 @@ def decode_lines(data: bytes, file: str) -> tuple[list[str], list[Problem]]:
     """
     if data.startswith(_UTF16):
         return [], [Problem(file, 1, 1, "the file is UTF-16; save it as UTF-8")]
-    data = data.removeprefix(_BOM)
+    data = _BOMS.sub(b"", data)
     try:
         text = data.decode()
     except UnicodeDecodeError:

@@ -215,9 +215,10 @@ def too_long() -> Refused:
 
 def _checked_id(value: object) -> Id:
     # No floats (1e999 would come back as no JSON) and no truth values; what is echoed stays short.
-    if value is None or type(value) is int or (isinstance(value, str) and len(value) <= _LONGEST_ID):
+    # A number may have thousands of digits, too.
+    if value is None or ((type(value) is int or isinstance(value, str)) and len(str(value)) <= _LONGEST_ID):
         return value
-    raise Refused(INVALID_REQUEST, f"an id is a whole number or a string of at most {_LONGEST_ID} characters")
+    raise Refused(INVALID_REQUEST, f"an id is a whole number or a string, of at most {_LONGEST_ID} characters")
 
 
 def request(request_id: int, method: str, params: Mapping[str, object]) -> bytes:

@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 from procsup.core.value import Value
 
-# Between SIGKILL and the words "cannot be killed": a process in uninterruptible sleep, or out of our reach.
-UNKILLABLE_AFTER = 5.0
+# Between SIGKILL and the words "cannot be killed": a process in uninterruptible sleep, or out of our reach. With a last
+# look at what is left, a supervisor is out five seconds after its grace.
+UNKILLABLE_AFTER = 4.0
 
 
 class RequestRefused(Exception):

@@ -37,6 +37,7 @@ class Adoption:
         self._known = known
         self._children = f"/proc/self/task/{os.getpid()}/children"
         self._timer: TimerHandle | None = None
+        self.buried = 0  # how many have ended that came to us, so far
         self.works = be_subreaper(True) and os.path.exists(self._children)
         if self.works:
             loop.add_signal_handler(signal.SIGCHLD, self._some_child_ended)
@@ -51,15 +52,19 @@ class Adoption:
 
     def strangers(self) -> list[int]:
         """Our children that nobody waits for, but for those that are dead: these are reaped."""
-        if not self.works:
-            return []
-        with open(self._children, "rb") as file:
-            pids = [pid for pid in map(int, file.read().split()) if pid not in self._known]
-        return [pid for pid in pids if not _reaped(pid)]
+        return [pid for pid in self._adopted() if not self._bury(pid)]
 
-    def owners(self) -> set[str]:
-        """The cookies of those that got away from their instance."""
-        return self._escaped.union(cookie for pid in self.strangers() if (cookie := cookie_of(pid)) is not None)
+    def owners(self) -> set[str] | None:
+        """The cookies of those that got away from their instance; None where somebody has ended before he was asked."""
+        before = self.buried
+        found = set(self._escaped)
+        for pid in self._adopted():
+            cookie = cookie_of(pid)
+            if cookie is not None:
+                found.add(cookie)
+            else:
+                self._bury(pid)
+        return found if self.buried == before else None
 
     def end_strangers(self) -> int:
         """SIGKILL to those that are left, which nothing else could find; how many they were.
@@ -72,6 +77,21 @@ class Adoption:
                 os.kill(pid, signal.SIGKILL)  # our own child and not reaped: the pid is its own
                 os.waitpid(pid, 0)
         return len(strangers)
+
+    def _adopted(self) -> list[int]:
+        if not self.works:
+            return []
+        with open(self._children, "rb") as file:
+            return [pid for pid in map(int, file.read().split()) if pid not in self._known]
+
+    def _bury(self, pid: int) -> bool:
+        """Whether it was dead."""
+        try:
+            dead = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG) is not None
+        except ChildProcessError:
+            return True
+        self.buried += dead
+        return dead
 
     def _some_child_ended(self) -> None:
         if self._timer is None:
@@ -91,10 +111,3 @@ def _escaped(cookie: str) -> set[str]:
         return set()
     lost = (pid for pid, member in family.items() if member.parent != os.getpid() and member.parent not in family)
     return {found for pid in lost if (found := cookie_of(pid)) is not None}
-
-
-def _reaped(pid: int) -> bool:
-    try:
-        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG) is not None
-    except ChildProcessError:
-        return True

@@ -20,6 +20,7 @@ from procsup.core.model import Exit, InstanceName, ProcessType, RequestRefused
 from procsup.core.numbers import PORTS_PER_TYPE
 from procsup.core.supervisor import Supervisor
 from procsup.errors import UsageError
+from procsup.runtime.cgroups import Cgroups
 from procsup.runtime.child import Child, Spawner, choose_spawn
 from procsup.runtime.launch import Launcher, failure
 from procsup.runtime.listening import taken_ports
@@ -36,6 +37,7 @@ class Beginning(NamedTuple):
     supervisor: Supervisor
     launcher: Launcher
     claim: Claim
+    cgroups: Cgroups
     kept: Mapping[str, int]
     born: list[tuple[InstanceName, Child | Exit]]
     orders: list[Action]
@@ -47,9 +49,11 @@ class Beginning(NamedTuple):
             if isinstance(child, Child):
                 with suppress(ProcessLookupError, PermissionError):
                     os.killpg(child.pid, signal.SIGKILL)
+        for cgroup in self.cgroups.every():
+            cgroup.kill()
 
 
-def begin(project: Project, options: RunOptions, claim: Claim, kept: Mapping[str, int]) -> Beginning:
+def begin(project: Project, options: RunOptions, claim: Claim, cgroups: Cgroups, kept: Mapping[str, int]) -> Beginning:
     """Start the first of the formation. Raises UsageError for one that is not possible."""
     counts = _counts(project, options, kept)
     warnings = [*project.warnings, *_trouble_with_ports(project, counts)]
@@ -69,10 +73,14 @@ def begin(project: Project, options: RunOptions, claim: Claim, kept: Mapping[str
             waiting.append(order)
             continue
         try:
-            born.append((order.name, launcher.launch(project, order, supervisor.type_ports)))
+            child = launcher.launch(project, order, supervisor.type_ports)
         except OSError as error:
             born.append((order.name, failure(error)))
-    return Beginning(supervisor, launcher, claim, kept, born, waiting, warnings)
+        else:
+            cgroups.hold(child.pid)
+            born.append((order.name, child))
+    cgroups.enter([(name, child.pid) for name, child in born if isinstance(child, Child)])
+    return Beginning(supervisor, launcher, claim, cgroups, kept, born, waiting, warnings)
 
 
 def project_read(project: Project, policy: Policy, counts: Mapping[str, int], kept: Mapping[str, int]) -> ProjectRead:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterable
 from typing import NamedTuple
 
 COOKIE = "PROCSUP_COOKIE"
@@ -78,6 +79,7 @@ class Census:
     """All living processes but ourselves, at one moment, with their cookies. Raises OSError where it cannot look."""
 
     def __init__(self) -> None:
+        self.complete = True  # False: some have ended unseen, and may have forked before
         read = (read_member(pid) for pid in all_pids())
         members = [member for member in read if member is not None and member.alive and member.pid != os.getpid()]
         self._members = {member.pid: member for member in members}
@@ -91,18 +93,27 @@ class Census:
             if cookie is not None:
                 self._cookies.setdefault(cookie, []).append(member.pid)
 
-    def family(self, cookie: str, group: int) -> list[Member]:
-        """Who has this cookie or is in this group, and all their descendants."""
-        return self._with_descendants([*self._cookies.get(cookie, ()), *self._groups.get(group, ())])
+    def family(self, cookie: str, group: int | None, also: Iterable[int] = ()) -> list[Member]:
+        """Who has this cookie, is in this group, or is one of `also`, and all their descendants.
 
-    def carriers(self, prefix: str) -> list[Member]:
-        """Who has a cookie that begins so, and all their descendants."""
-        return self._with_descendants(
-            [pid for cookie, pids in self._cookies.items() if cookie.startswith(prefix) for pid in pids]
-        )
+        The pids of `also` are to be looked up after this census was taken: then they mean whom it has met by them.
+        """
+        grouped = self._groups.get(group, ()) if group is not None else ()
+        return self._with_descendants([*self._cookies.get(cookie, ()), *grouped, *also])
+
+    def carriers(self, prefix: str, also: Iterable[int] = ()) -> list[Member]:
+        """Who has a cookie that begins so, or is one of `also` (see `family`), and all their descendants."""
+        carriers = [pid for cookie, pids in self._cookies.items() if cookie.startswith(prefix) for pid in pids]
+        return self._with_descendants([*carriers, *also])
+
+    def still(self, members: Iterable[Member]) -> list[int]:
+        """The pids of those that live on, and are no later ones of the same pid."""
+        there = self._members
+        return [each.pid for each in members if each.pid in there and there[each.pid].started == each.started]
 
     def _with_descendants(self, roots: list[int]) -> list[Member]:
-        found, waiting = set(roots), list(roots)
+        found = {pid for pid in roots if pid in self._members}
+        waiting = list(found)
         while waiting:
             for child in self._children.get(waiting.pop(), ()):
                 if child not in found:

@@ -10,24 +10,31 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import NamedTuple, assert_never
+from typing import Any, NamedTuple, assert_never
 
 from procsup.config.project import Project
 from procsup.core.actions import Action, KeepFormation, Kill, Notice, Quit, Signal, Spawn, Tell
 from procsup.core.events import DeadlineReached, Event
-from procsup.core.model import InstanceName, Wish
+from procsup.core.model import InstanceName, RequestRefused, Wish
 from procsup.output.console import Console
 from procsup.output.pump import Pump
 from procsup.runtime.beginning import Beginning
 from procsup.runtime.keeper import FormationKeeper
 from procsup.runtime.listening import taken_ports
+from procsup.runtime.memory import spend_reserve
 from procsup.runtime.options import RunOptions
 from procsup.runtime.processes import Processes
 from procsup.runtime.tally import Tally
-from procsup.runtime.wording import tell
+from procsup.runtime.wording import seconds, tell
 
 # So long the loop may be busy with events in a row before pipes and clients have their turn, in seconds.
 SLICE = 0.01
+# An alarm that rings so late says that we did not run meanwhile: stopped (Ctrl-Z), frozen, or starved of the processor.
+OVERSLEPT = 0.2
+# Then what happened meanwhile is heard before anything is done, and who slept with us gets a moment: so long at most.
+FIRST_LISTEN = 1.0
+# So much lost time is told, in seconds.
+WORTH_TELLING = 1.0
 
 
 class Wanted(NamedTuple):
@@ -67,14 +74,23 @@ class Daemon:
         self.tally = Tally()
         self.supervisor = beginning.supervisor
         self._launcher = beginning.launcher
-        self._processes = Processes(self._loop, pump, beginning.claim.cookie, self.post, portable=options.portable)
+        self._processes = Processes(
+            self._loop,
+            pump,
+            beginning.claim.cookie,
+            self.post,
+            cgroups=beginning.cgroups,
+            portable=options.portable,
+        )
         if guardian is not None:
             self._processes.others.add(guardian)
         self._inbox: deque[_Entry] = deque()
         self._working = False
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at: float | None = None
+        self._lost = 0.0  # the time in which we should have run, and did not
         self._awaited: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
+        self._loop.set_exception_handler(self._went_wrong)
 
     def take_over(self, beginning: Beginning) -> None:
         """Look after the children that were started before us, and carry out what is left to be done."""
@@ -102,7 +118,8 @@ class Daemon:
             await came_true
 
     def now(self) -> float:
-        return self._loop.time()
+        """Our own time. What we slept through does not count in it: no grace, back-off or uptime runs out meanwhile."""
+        return self._loop.time() - self._lost
 
     def _put(self, entry: _Entry) -> None:
         self._inbox.append(entry)
@@ -131,8 +148,8 @@ class Daemon:
         event, taken, project = entry
         before = self._wanted() if taken is not None else frozenset()
         try:
-            orders = self.supervisor.handle(event, self._loop.time())
-        except Exception as error:
+            orders = self.supervisor.handle(event, self.now())
+        except RequestRefused as error:  # nothing was changed; after anything else, nobody knows what was
             if taken is None:
                 raise
             if not taken.cancelled():
@@ -200,9 +217,19 @@ class Daemon:
         if self._alarm is not None:
             self._alarm.cancel()
         self._alarm_at = when
-        self._alarm = self._loop.call_at(when, self._ring) if when is not None else None
+        self._alarm = self._ring_at(when + self._lost) if when is not None else None
 
-    def _ring(self) -> None:
+    def _ring_at(self, moment: float) -> asyncio.TimerHandle:
+        return self._loop.call_at(moment, self._ring, moment)
+
+    def _ring(self, moment: float) -> None:
+        late = self._loop.time() - moment
+        if late > OVERSLEPT:
+            self._lost += late
+            self._alarm = self._ring_at(moment + late + min(late, FIRST_LISTEN))
+            if late > WORTH_TELLING:
+                self.console.notice(f"did not run for {seconds(late)}: all that waits has so much longer")
+            return
         self._alarm_at = None
         self.post(DeadlineReached())
 
@@ -219,10 +246,20 @@ class Daemon:
     # The end
 
     def _fail(self, error: Exception) -> None:
-        """A bug of ours: the core met what cannot be. Nothing it started may outlive it."""
+        """A bug of ours: the core met what cannot be; or no memory is left. Nothing it started may outlive it."""
+        if isinstance(error, MemoryError):
+            spend_reserve()
         self.kill_all()
         if not self.finished.done():
             self.finished.set_exception(error)
+
+    def _went_wrong(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Somewhere in the loop, where nobody was to catch it. Without memory nothing can be relied on any more."""
+        error = context.get("exception")
+        if isinstance(error, MemoryError):
+            self._fail(error)
+        else:
+            loop.default_exception_handler(context)
 
     def end_the_rest(self) -> int:
         """All instances are down; how many processes of theirs had got away and were found and ended now."""

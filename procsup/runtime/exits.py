@@ -13,6 +13,9 @@ from typing import Protocol
 
 from procsup.core.model import Exit
 
+# A dead child that its tracer holds back from us is asked for so often, in seconds.
+_ASK_AGAIN = 0.2
+
 OnExit = Callable[[int, Exit], None]
 
 
@@ -59,11 +62,16 @@ class PidfdWatch:
             os.close(pidfd)
         self._pidfds.clear()
 
+    def _ask_again(self, pid: int, pidfd: int) -> None:
+        if self._pidfds.get(pid) == pidfd:
+            self._loop.add_reader(pidfd, self._ended, pid, pidfd)
+
     def _ended(self, pid: int, pidfd: int) -> None:
         result = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)
-        if result is None:  # pragma: no cover (readable means ended)
-            return
         self._loop.remove_reader(pidfd)
+        if result is None:  # dead, and held back from us by a tracer (strace, gdb) that has not taken note of it yet
+            self._loop.call_later(_ASK_AGAIN, self._ask_again, pid, pidfd)
+            return
         os.close(pidfd)
         del self._pidfds[pid]
         self._on_exit(pid, exit_of(result.si_code, result.si_status))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 from collections.abc import Mapping
 
 from procsup.control.address import make_private
@@ -14,6 +15,8 @@ _FILE = "formation.json"
 _FRESH = "formation.json.new"
 _VERSION = 1
 _MOST_BYTES = 4 * 1024 * 1024
+_MOST = 1_000_000  # of one type: against nonsense; what is too many instances is for the supervisor to say
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,63}\Z")
 
 
 def load(folder: str) -> dict[str, int]:
@@ -52,9 +55,7 @@ def save(folder: str, formation: Mapping[str, int]) -> None:
             raise
         _flush_folder(folder)  # the rename itself is not on disk before this
     except OSError as error:
-        raise ProcsupError(
-            f"cannot keep the formation in {path}: {error.strerror or error}; it holds until the supervisor ends"
-        ) from error
+        raise ProcsupError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def _write(path: str, data: bytes) -> None:
@@ -84,12 +85,15 @@ def _parse(path: str, data: bytes) -> dict[str, int]:
         raise _unusable(path, "is damaged") from None
     if not isinstance(kept, dict) or not isinstance(kept.get("formation"), dict):
         raise _unusable(path, "holds no formation")
-    if kept.get("version") != _VERSION:
-        raise _unusable(path, f"is of version {str(kept.get('version'))[:40]!r} and this procsup knows {_VERSION}")
+    version = kept.get("version")
+    if type(version) is not int or version != _VERSION:  # True is an int, too
+        raise _unusable(path, f"is of version {str(version)[:40]!r:.40} and this procsup knows {_VERSION}")
     formation: dict[str, int] = {}
     for name, count in kept["formation"].items():
-        if type(count) is not int or count < 0:  # True is an int, too
-            raise _unusable(path, f"has no count for {name[:80]!r}")
+        if not _NAME.match(name):
+            raise _unusable(path, f"has a count for {name[:80]!r:.80}, which is no name of a process type")
+        if type(count) is not int or not 0 <= count <= _MOST:
+            raise _unusable(path, f"has no count for {name!r}")
         formation[name] = count
     return formation
 

@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from procsup.core.model import StopPlan, StopStep
+from procsup.runtime.cgroups import Cgroups
 from procsup.runtime.child import SHELL, SpawnCall
 
 _GOODBYE = b".\n"
@@ -37,11 +38,13 @@ class Guardian(NamedTuple):
             os.waitpid(self.pid, 0)
 
 
-def post_guardian(spawn: SpawnCall, cookie: str, plan: StopPlan, environ: Mapping[str, str]) -> Guardian:
+def post_guardian(
+    spawn: SpawnCall, cookie: str, cgroups: Cgroups, plan: StopPlan, environ: Mapping[str, str]
+) -> Guardian:
     """One that will end, by the plan, all processes whose cookie begins so. Raises OSError if there can be none."""
     steps = ",".join(f"{step.signal}:{step.wait}" for step in plan)
     # -P: the project's own folder, where we are, may have modules by the same names as ours.
-    rescue = (sys.executable, "-P", "-m", "procsup.runtime.guardian", cookie, steps)
+    rescue = (sys.executable, "-P", "-m", "procsup.runtime.guardian", cookie, steps, cgroups.folder or "")
     theirs, ours = os.pipe()
     nothing = os.open(os.devnull, os.O_WRONLY)
     try:
@@ -55,12 +58,12 @@ def post_guardian(spawn: SpawnCall, cookie: str, plan: StopPlan, environ: Mappin
     return Guardian(pid, ours)
 
 
-def main(cookie: str, steps: str) -> None:
+def main(cookie: str, steps: str, folder: str) -> None:
     """The supervisor is gone, and has not said that all is down."""
     from procsup.runtime.leftovers import end_leftovers
 
     plan = tuple(StopStep(int(number), float(wait)) for number, wait in (step.split(":") for step in steps.split(",")))
-    found, left = end_leftovers(cookie, plan)
+    found, left = end_leftovers(cookie, plan, Cgroups(folder or None))
     if found:
         print(
             f"procsup: the supervisor was killed; stopped the {len(found)} processes it left"

@@ -8,47 +8,71 @@ from collections.abc import Callable, Mapping
 
 from procsup.runtime.formation_store import save
 
+_RETRY = 2.0  # seconds; somebody makes room on a disk at a human pace
+
 
 class FormationKeeper:
-    """Writes one formation at a time, the newest; `complain` is told once when the disk does not take it."""
+    """Writes one formation at a time, the newest; one that the disk does not take is tried again until it does.
 
-    def __init__(self, folder: str, formation: Mapping[str, int], complain: Callable[[str], None]) -> None:
+    `tell` gets a sentence when that begins, and when it is over.
+    """
+
+    def __init__(self, folder: str, formation: Mapping[str, int], tell: Callable[[str], None]) -> None:
         self._folder = folder
         self.formation = formation
-        self._complain = complain
+        self._tell = tell
         self._newest: Mapping[str, int] | None = None
         self._writing: asyncio.Task[None] | None = None
+        self._retry: asyncio.TimerHandle | None = None
         self.trouble: str | None = None
 
     def keep(self, formation: Mapping[str, int]) -> None:
         self.formation = self._newest = formation
+        self._cancel_retry()
         if self._writing is None or self._writing.done():
             self._writing = asyncio.get_running_loop().create_task(self._write())
 
     async def kept(self) -> None:
-        """Wait until all that was given to `keep` is on disk, or is known not to get there."""
+        """Wait until all that was given to `keep` is on disk, or is known not to get there for now."""
         if self._writing is not None:
             await asyncio.shield(self._writing)
+
+    async def close(self) -> None:
+        """What is not on disk is tried once more."""
+        await self.kept()
+        if self.trouble is not None:
+            self.keep(self.formation)
+            await self.kept()
+        self._cancel_retry()
+
+    def _cancel_retry(self) -> None:
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
 
     async def _save(self, formation: Mapping[str, int]) -> None:
         try:
             await asyncio.to_thread(save, self._folder, formation)
-        except OSError as error:
-            if error.errno != errno.EMFILE:
+        except (OSError, RuntimeError) as error:
+            if isinstance(error, OSError) and error.errno != errno.EMFILE:
                 raise
-            # While a child is being started the children's limit of open files is ours too; here none is.
+            # No thread may be started. Or a child is just being started, and its limit of open files is ours; here not.
             save(self._folder, formation)
 
     async def _write(self) -> None:
         while self._newest is not None:
             formation, self._newest = self._newest, None
+            before = self.trouble
             try:
                 await self._save(formation)
             except Exception as error:  # whatever it is, the processes run on
                 reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-                trouble = f"the formation cannot be kept in {self._folder}: {reason}; it is lost at the next start"
-                if trouble != self.trouble:
-                    self._complain(trouble)
-                self.trouble = trouble
+                self.trouble = f"the formation is not kept: {reason}; it holds until the supervisor ends"
+                if self.trouble != before:
+                    self._tell(f"warning: {self.trouble}")
             else:
                 self.trouble = None
+                if before is not None:
+                    self._tell("the formation is kept again")
+        if self.trouble is not None:
+            self._retry = asyncio.get_running_loop().call_later(_RETRY, self.keep, self.formation)

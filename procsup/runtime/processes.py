@@ -14,6 +14,8 @@ from procsup.core.events import Fact, LeaderExited, Spawned, SpawnFailed, TreeVa
 from procsup.core.model import Exit, InstanceName, StopStep
 from procsup.runtime.adoption import Adoption
 from procsup.runtime.census import Census, instance_cookie
+from procsup.runtime.cgroups import Cgroups
+from procsup.runtime.chase import meet_newcomers
 from procsup.runtime.child import Child
 from procsup.runtime.exits import choose_watch
 from procsup.runtime.launch import failure
@@ -38,6 +40,7 @@ class Processes:
         cookie: str,
         report: Callable[[Fact], None],
         *,
+        cgroups: Cgroups | None = None,
         portable: bool = False,
     ) -> None:
         self._loop = loop
@@ -45,11 +48,13 @@ class Processes:
         self._report = report
         self._portable = portable
         self._cookie = cookie
+        self._cgroups = cgroups or Cgroups()
         self._watch = choose_watch(loop, self._ended, portable)
         self._leaders: dict[InstanceName, int] = {}
         self._names: dict[int, InstanceName] = {}
         self._remains: dict[InstanceName, Remains] = {}
         self._census: Census | None = None
+        self._met: set[str] | None = None
         self._sent: dict[InstanceName, int] = {}  # the last signal of each that is being stopped
         self._just_ended: list[tuple[InstanceName, int, Exit]] = []
         self.others: set[int] = set()  # children that are no instances, and are waited for elsewhere
@@ -64,9 +69,13 @@ class Processes:
         started: list[tuple[InstanceName, Child | Exit]] = []
         for name, launch in launches:
             try:
-                started.append((name, launch()))
+                child = launch()
             except OSError as error:
                 started.append((name, failure(error)))
+            else:
+                self._cgroups.hold(child.pid)
+                started.append((name, child))
+        self._cgroups.enter([(name, child.pid) for name, child in started if isinstance(child, Child)])
         self.adopt(started)
 
     def adopt(self, started: Sequence[tuple[InstanceName, Child | Exit]]) -> None:
@@ -81,6 +90,7 @@ class Processes:
             # No descriptor left for it (clients may hold the reserve). What cannot be watched must not run.
             os.killpg(child.pid, signal.SIGKILL)
             os.waitpid(child.pid, 0)
+            self._cgroups.remove(name)
             os.close(child.stdout)
             os.close(child.stderr)
             return SpawnFailed(name, failure(error))
@@ -100,6 +110,7 @@ class Processes:
 
     def kill(self, name: InstanceName) -> None:
         self._sent[name] = signal.SIGKILL
+        self._cgroups.kill(name)
         self._send(name, signal.SIGKILL)
 
     def kill_all(self) -> None:
@@ -116,7 +127,7 @@ class Processes:
             return 0
         with suppress(OSError):  # no descriptor to look with
             # What outlives SIGKILL has had its time, and was told.
-            found, left = end_leftovers(self._cookie, (StopStep(signal.SIGKILL, 0.5),))
+            found, left = end_leftovers(self._cookie, (StopStep(signal.SIGKILL, 0.5),), self._cgroups)
             return len(found) - len(left) + self._adoption.end_strangers()
         return 0
 
@@ -149,33 +160,66 @@ class Processes:
         ended, self._just_ended = self._just_ended, []
         try:
             got_away = self._adoption.owners() if self._adoption is not None else set()
-            unknown = False
+            unknown = got_away is None  # of somebody that has just ended it cannot be said whose it was
         except OSError:
             got_away, unknown = set(), True  # no descriptor to look with: each has to be looked at by itself
         for name, pid, exit_ in ended:
-            remaining = unknown or group_exists(pid) or instance_cookie(self._cookie, name) in got_away
+            cookie = instance_cookie(self._cookie, name)
+            remaining = unknown or group_exists(pid) or cookie in (got_away or ()) or self._cgroups.populated(name)
             if remaining:
                 self._remains[name] = Remains(
                     self._loop,
                     pid,
-                    instance_cookie(self._cookie, name),
+                    cookie,
                     self._look,
                     partial(self._vanished, name),
+                    chase=self._chase,
+                    cgroup=self._cgroups.of(name),
                     sent=self._sent.get(name),
                     portable=self._portable,
                 )
+            else:
+                self._cgroups.remove(name)
             self._report(LeaderExited(name, exit_, remaining))
 
     def _look(self) -> Census:
         """One walk through all processes for everybody who looks in this turn of the loop."""
         if self._census is None:
-            self._census = Census()
+            self._census = self._take_census()
             self._loop.call_soon(self._forget_census)
         return self._census
+
+    def _take_census(self) -> Census:
+        """What ends unseen meanwhile, and is not somebody's child, comes to us."""
+        if self._adoption is None:
+            return Census()
+        self._adoption.strangers()
+        before = self._adoption.buried
+        census = Census()
+        self._adoption.strangers()
+        census.complete = self._adoption.buried == before
+        return census
 
     def _forget_census(self) -> None:
         self._census = None
 
+    def _chase(self) -> set[str]:
+        """Like the walk: one for everybody that looks in this turn."""
+        if self._met is None:
+            kill = {
+                instance_cookie(self._cookie, name) for name in self._remains if self._sent.get(name) == signal.SIGKILL
+            }
+            try:
+                self._met = meet_newcomers(kill.__contains__)
+            except OSError:  # no descriptor to look with
+                self._met = set()
+            self._loop.call_soon(self._forget_chase)
+        return self._met
+
+    def _forget_chase(self) -> None:
+        self._met = None
+
     def _vanished(self, name: InstanceName) -> None:
         self._remains.pop(name).close()
+        self._cgroups.remove(name)
         self._report(TreeVanished(name))

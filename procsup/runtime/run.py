@@ -5,22 +5,21 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
 from procsup.config.project import Project
 from procsup.control.address import identity, make_private, project_folder, socket_path
 from procsup.core.model import StopPlan
+from procsup.errors import ProcsupError
 from procsup.runtime import census
-from procsup.runtime.beginning import begin
+from procsup.runtime.beginning import Beginning, begin
 from procsup.runtime.census import project_cookie, run_cookie
+from procsup.runtime.cgroups import Cgroups, find_cgroups
 from procsup.runtime.child import choose_spawn
 from procsup.runtime.formation_store import load
+from procsup.runtime.guardian import Guardian, post_guardian
 from procsup.runtime.inherited import hold_signals, prepare_descriptors, undo_inherited_signals
 from procsup.runtime.options import RunOptions
 from procsup.runtime.rundir import Claim, RootLock
-
-if TYPE_CHECKING:
-    from procsup.runtime.guardian import Guardian
 
 
 def run(project: Project, read: Callable[[], Project], options: RunOptions, environ: Mapping[str, str]) -> int:
@@ -41,20 +40,22 @@ def run(project: Project, read: Callable[[], Project], options: RunOptions, envi
         kept = load(folder)
         make_private(os.path.dirname(claim.socket))
         os.chdir(project.root)
-        earlier = _sweep(claim, options.policy.stop)  # may take the whole grace: Ctrl-C still ends us
+        cgroups = Cgroups() if options.portable else find_cgroups(name)
+        earlier = _sweep(claim, cgroups, options.policy.stop)  # may take the whole grace: Ctrl-C still ends us
         hold_signals()
-        return _begin_and_supervise(project, read, options, claim, kept, earlier, environ)
+        return _begin_and_supervise(project, read, options, claim, cgroups, kept, earlier, environ)
     finally:
         lock.release()
 
 
-def _sweep(claim: Claim, plan: StopPlan) -> list[str]:
+def _sweep(claim: Claim, cgroups: Cgroups, plan: StopPlan) -> list[str]:
     """If the supervisor before us was killed: what it left has to be gone before anything starts a second time."""
     if not (claim.lock.left_over and census.possible()):
+        cgroups.tidy()
         return []
     from procsup.runtime.leftovers import end_leftovers  # rarely needed
 
-    found, left = end_leftovers(claim.any_cookie, plan)
+    found, left = end_leftovers(claim.any_cookie, plan, cgroups)
     if not found:
         return []
     who = ", ".join(f"{member.name} (pid {member.pid})" for member in found[:5]) + (", …" if len(found) > 5 else "")
@@ -67,28 +68,35 @@ def _begin_and_supervise(
     read: Callable[[], Project],
     options: RunOptions,
     claim: Claim,
+    cgroups: Cgroups,
     kept: Mapping[str, int],
     earlier: list[str],
     environ: Mapping[str, str],
 ) -> int:
-    beginning = begin(project, options, claim, kept)
-    beginning.warnings[:0] = earlier
     guardian: Guardian | None = None
+    beginning: Beginning | None = None
     try:
+        if census.possible():  # first: where processes are few, the children would leave no room for it
+            spawn = choose_spawn(options.portable)
+            guardian = post_guardian(spawn, claim.cookie, cgroups, options.policy.stop, environ)
+        beginning = begin(project, options, claim, cgroups, kept)
+        beginning.warnings[:0] = earlier
         # Loaded only now: the first children run already.
-        import asyncio
-
-        from procsup.runtime.guardian import post_guardian
+        from procsup.runtime.memory import run_loop
         from procsup.runtime.supervise import supervise
 
-        if census.possible():
-            guardian = post_guardian(choose_spawn(options.portable), claim.cookie, options.policy.stop, environ)
         watcher = guardian.pid if guardian is not None else None
-        exit_code = asyncio.run(supervise(project, read, options, beginning, watcher))
-    except BaseException:
-        beginning.abandon()
+        exit_code = run_loop(supervise(project, read, options, beginning, watcher))
+    except BaseException as error:
+        if beginning is not None:
+            beginning.abandon()
         if guardian is not None:
             guardian.alarm()
+        if isinstance(error, MemoryError):
+            raise ProcsupError(
+                "the supervisor ran out of memory, so it killed what it had started, and ended; "
+                "give it more (ulimit -v says what it may have)"
+            ) from None
         raise
     if guardian is not None:
         guardian.dismiss()

@@ -89,9 +89,10 @@ class RootLock:
                 os.close(descriptor)  # somebody cleared the folder away meanwhile: a lock on no file is none
                 return
             self.left_over = os.fstat(descriptor).st_size > 0
-            note = json.dumps({"pid": os.getpid(), "root": self._root}) + "\n"
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, note.encode(), 0)
+            note = json.dumps({"pid": os.getpid(), "root": self._root}).encode() + b"\n"
+            # In this order: a full disk that takes no note must not make us forget that something may have been left.
+            os.pwrite(descriptor, note, 0)
+            os.ftruncate(descriptor, len(note))
         except BlockingIOError:
             holder = _holder(descriptor)
             os.close(descriptor)

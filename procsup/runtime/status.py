@@ -15,12 +15,14 @@ from procsup.runtime.wording import signal_name, state_word, why
 
 async def status(daemon: Daemon, meter: UsageMeter | None) -> dict[str, object]:
     """`meter` measures CPU and memory, off the loop; without one they are null."""
-    leaders = [each.pid for each in daemon.supervisor.instances() if each.pid is not None]
+    now = daemon.now()
+    leaders = {each.pid: _uptime(each, now) for each in daemon.supervisor.instances() if each.pid is not None}
     used: Mapping[int, Usage] = {}
     if meter is not None and leaders:
-        with suppress(OSError):  # no descriptor is free for it just now: null, rather than no answer
+        # No descriptor is free for it just now, or no thread may be started: null, rather than no answer.
+        with suppress(OSError, RuntimeError):
             used = await asyncio.to_thread(meter.measure, leaders)
-    now = daemon.now()
+        now = daemon.now()
     answer: dict[str, object] = {
         "app": daemon.project.app,
         "root": daemon.project.root,
@@ -36,6 +38,7 @@ async def status(daemon: Daemon, meter: UsageMeter | None) -> dict[str, object]:
 
 def _row(instance: Instance, used: Mapping[int, Usage], now: float) -> dict[str, object]:
     usage = used.get(instance.pid) if instance.pid is not None else None
+    uptime = _uptime(instance, now)
     reason = why(instance, now)
     if reason is None and usage is not None and usage.suspended:
         reason = f"stopped by a signal; kill -CONT {instance.pid} lets it go on"
@@ -47,13 +50,17 @@ def _row(instance: Instance, used: Mapping[int, Usage], now: float) -> dict[str,
         "pid": instance.pid,
         "port": instance.port,
         "unique_int": instance.unique_int,
-        "uptime": round(now - instance.state.since, 3) if isinstance(instance.state, Running) else None,
+        "uptime": round(uptime, 3) if uptime is not None else None,
         "restarts": instance.restarts,
         "last_exit": _exit(instance.last_exit),
         "cpu": usage.cpu if usage is not None else None,
         "memory": usage.memory if usage is not None else None,
         "why": reason,
     }
+
+
+def _uptime(instance: Instance, now: float) -> float | None:
+    return now - instance.state.since if isinstance(instance.state, Running) else None
 
 
 def _exit(exit_: Exit | None) -> dict[str, object] | None:

@@ -54,7 +54,7 @@ async def supervise(
         on_trouble=_complain,
     )
     claim = beginning.claim
-    keeper = FormationKeeper(claim.folder, beginning.kept, lambda trouble: console.notice(f"warning: {trouble}"))
+    keeper = FormationKeeper(claim.folder, beginning.kept, console.notice)
     pump = Pump(loop, console, options.quiet)
     daemon = Daemon(project, options, beginning, console, pump, keeper, guardian)
     reloader = Reloader(daemon, read, keeper)
@@ -73,7 +73,7 @@ async def supervise(
         daemon.kill_all()
         raise
     finally:
-        await keeper.kept()
+        await keeper.close()
         pump.detach_all()
         daemon.close()
         everything = await console.flush_pending(LAST_FLUSH)

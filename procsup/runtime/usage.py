@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -22,8 +22,11 @@ class UsageMeter:
     def __init__(self) -> None:
         self._last: dict[int, tuple[float, float]] = {}  # by leader: CPU seconds, and when
 
-    def measure(self, leaders: Iterable[int]) -> dict[int, Usage]:
-        """By the pid of each leader that is still there. Walks all our descendants: call it off the loop."""
+    def measure(self, leaders: Mapping[int, float | None]) -> dict[int, Usage]:
+        """By the pid of each leader that is still there. Walks all our descendants: call it off the loop.
+
+        `leaders` says how long each has run, where that is known: the time of day may have been set meanwhile.
+        """
         import psutil
 
         trees: dict[int, list[psutil.Process]] = {pid: [] for pid in leaders}
@@ -37,14 +40,14 @@ class UsageMeter:
                 pid = parents[pid]
             if pid in trees:
                 trees[pid].append(process)
-        found = {pid: self._sum(pid, tree) for pid, tree in trees.items() if tree}
+        found = {pid: self._sum(pid, tree, leaders[pid]) for pid, tree in trees.items() if tree}
         self._last = {pid: seen for pid, seen in self._last.items() if pid in found}
         return found
 
-    def _sum(self, leader: int, tree: list[psutil.Process]) -> Usage:
+    def _sum(self, leader: int, tree: list[psutil.Process], age: float | None) -> Usage:
         import psutil
 
-        spent, memory, suspended, started = 0.0, 0, False, time.time()
+        spent, memory, suspended = 0.0, 0, False
         for process in tree:
             try:
                 with process.oneshot():
@@ -52,12 +55,11 @@ class UsageMeter:
                     spent += times.user + times.system
                     memory += process.memory_info().rss
                     if process.pid == leader:
-                        started = process.create_time()
                         suspended = process.status() == psutil.STATUS_STOPPED
             except psutil.Error:
                 continue  # gone meanwhile
         now = time.monotonic()
-        before, at = self._last.get(leader, (0.0, now - (time.time() - started)))
+        before, at = self._last.get(leader, (spent, now) if age is None else (0.0, now - age))
         self._last[leader] = (spent, now)
         cpu = max(0.0, spent - before) / max(now - at, 0.01) * 100
         return Usage(round(cpu, 1), memory, suspended)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,7 @@ def read(
         ("# only\n\n  # comments", {}),
         ("A=b", {"A": "b"}),
         ("\ufeffA=b\r\nB = c d \r\n", {"A": "b", "B": "c d"}),
+        ("\ufeff\ufeffA=b", {"A": "b"}),
         ("export A=b\nexport A\n", {"A": "b"}),
         ("A=", {"A": ""}),
         ("A=x#y # z", {"A": "x#y"}),
@@ -38,6 +40,7 @@ def read(
         ("A=1\nA=2", {"A": "2"}),
         ("A=1\nB=${A}2\nC=$A", {"A": "1", "B": "12", "C": "$A"}),
         ("B=${NO}x${NO:-default}", {"B": "xdefault"}),
+        ("A=1\nB=${A:x}${${A:-y}$}${A", {"A": "1", "B": "${A:x}y$}${A"}),
         ("URL=http://u:p@h/?a=b", {"URL": "http://u:p@h/?a=b"}),
     ],
 )
@@ -98,6 +101,13 @@ def test_a_value_that_grows_without_bound_is_an_error() -> None:
     many = "A=" + "x" * 500_000 + "\n" + "".join(f"B{number}=${{A}}\n" for number in range(1000))
     with pytest.raises(ConfigError, match="the values of this file come to more than 8 MiB"):
         read(many)
+
+
+@pytest.mark.parametrize("value", ["${" * 100_000, "${" * 100_000 + ":}", "${:" * 60_000 + "}"], ids=len)
+def test_variables_that_are_never_closed_cost_no_time(value: str) -> None:
+    began = time.process_time()
+    assert read(f"A={value}") == {"A": value}
+    assert time.process_time() - began < 5
 
 
 @given(st.one_of(st.binary(max_size=200), st.text(alphabet="A=b'\"\\\n#$ {}:-export\r", max_size=60).map(str.encode)))

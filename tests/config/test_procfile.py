@@ -36,6 +36,7 @@ def warnings(data: bytes) -> list[str]:
         pytest.param(b"web :run\n", {"web": "run"}, id="space before the colon"),
         pytest.param(b" \t web\t:\t run it \t\r\n", {"web": "run it"}, id="white space everywhere"),
         pytest.param(b"\xef\xbb\xbfweb: run\n", {"web": "run"}, id="byte order mark"),
+        pytest.param(b"\xef\xbb\xbf\xef\xbb\xbfweb: run\n", {"web": "run"}, id="two byte order marks"),
         pytest.param(b"web: run\r\n\r\nworker: go\r\n", {"web": "run", "worker": "go"}, id="CRLF"),
         pytest.param(b"\n  \n# a comment\n   # another: one\nweb: run\n", {"web": "run"}, id="blanks and comments"),
         pytest.param(b"# goes on? no \\\nweb: run\n", {"web": "run"}, id="a comment does not go on"),
@@ -59,6 +60,8 @@ def warnings(data: bytes) -> list[str]:
         pytest.param(b"web: it\\'s\\\nb", {"web": "it\\'sb"}, id="an escaped quote opens nothing"),
         pytest.param(b"web: a # it's \\\nb", {"web": "a # it's \\\nb"}, id="a shell comment does not swallow"),
         pytest.param(b"web: a#it\\\nb", {"web": "a#itb"}, id="a # inside a word is no comment"),
+        pytest.param(b"web: a\\\n\\\n#it\\\nb", {"web": "a#itb"}, id="nor in a word that began lines before"),
+        pytest.param(b"we\\\nb\\\n: run", {"web": "run"}, id="a name that goes on in the next line"),
         pytest.param(b"web: echo =======\n", {"web": "echo ======="}, id="markers only count at the line's start"),
     ],
 )
@@ -143,6 +146,7 @@ def test_lines_of_entries_count_continuations_and_comments() -> None:
     [
         (b" web: a", "1:1", "white space before the name"),
         (b"web : a", "1:4", "white space before the colon"),
+        (b"we\\\nb : a", "2:2", "white space before the colon"),
         (b"release: a", "1:1", "not a long-running process"),
         (b"all: a", "1:1", "every type"),
         (b"web: a &", "1:6", '"&" at the end puts the command in the background'),
@@ -166,6 +170,10 @@ def test_check_warns_of_traps(data: bytes, place: str, word: str) -> None:
 )
 def test_check_does_not_warn_of_the_harmless(command: str) -> None:
     assert warnings(f"web: {command}".encode()) == []
+
+
+def test_a_colon_in_the_line_after_the_name_is_not_warned_of() -> None:
+    assert warnings(b"web\\\n: run") == []
 
 
 line = st.one_of(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from procsup.config.secrets import is_secret, mask, mask_text, masked, secret_values
@@ -45,6 +47,8 @@ def test_other_names_are_not(name: str) -> None:
         ("http://host:8080/a@b", "http://host:8080/a@b"),
         ("http://host/?password=x&user=y", "http://host/?password=****&user=y"),
         ("https://user@host/", "https://user@host/"),
+        ("1s3://u:p@h", "1s3://u:****@h"),
+        ("a://b://u:p@h://c:d", "a://b:****@h://c:d"),
         ("no url: a@b", "no url: a@b"),
     ],
 )
@@ -87,3 +91,13 @@ def test_a_secret_inside_of_another_value_is_masked() -> None:
 )
 def test_a_secret_written_into_a_command_is_masked(text: str, shown: str) -> None:
     assert mask_text(text, []) == shown
+
+
+@pytest.mark.parametrize(
+    "text", ["a://" * 50_000, "a://x:" * 30_000, "a." * 100_000 + "://"], ids=lambda text: text[:6]
+)
+def test_a_long_word_is_searched_in_no_time_and_to_its_end(text: str) -> None:
+    began = time.process_time()
+    assert mask_text(text, []) == text
+    assert mask_text(f"{text}http://u:hunter2@h", []).endswith(":****@h")
+    assert time.process_time() - began < 5

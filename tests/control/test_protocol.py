@@ -166,6 +166,8 @@ def test_what_is_not_strictly_json_in_utf_8_is_a_parse_error(data):
         line(method="info", id=True),
         line(method="info", id={}),
         line(method="info", id="x" * 257),
+        b'{"jsonrpc":"2.0","method":"info","id":' + b"9" * 257 + b"}",
+        b'{"jsonrpc":"2.0","method":"info","id":' + b"9" * 4300 + b"}",
     ],
 )
 def test_what_is_json_but_no_request_is_an_invalid_request(data):

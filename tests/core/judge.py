@@ -46,6 +46,7 @@ class Judge:
         self._late = late
         self._numbers: dict[InstanceName, tuple[int, int]] = {}  # port and unique int of all that is in use
         self._rolling: set[InstanceName] = set()
+        self._were_stopped: set[InstanceName] = set()  # before the event: whoever starts them asks for fresh copies
         self._must_quit_by: float | None = None
         self._quit: Quit | None = None
 
@@ -61,7 +62,7 @@ class Judge:
                 if rolling:
                     self._rolling |= chosen
                 for copy in self._copies.values():
-                    copy.to_be_renewed |= copy.name in chosen and (not rolling or not self._will.wants(copy.name))
+                    copy.to_be_renewed |= copy.name in chosen and (not rolling or copy.name in self._were_stopped)
             case ProjectRead():
                 self.died_of_sigterm.clear()
                 for copy in self._copies.values():
@@ -163,6 +164,7 @@ class Judge:
             assert KeepFormation(self._will.kept) in orders, "what was scaled is not kept"
         if not rolling:
             self._rolling.clear()
+        self._were_stopped = set(self._will.stopped)
         for copy in self._copies.values() if len(self._copies) < 20 else ():
             if copy.stop_begun is not None and copy.killed_at is None:
                 latest = copy.stop_begun + self._grace(copy.name) + 8 * self._late + A_HAIR

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.e2e.app import PROBE, App, Supervisor, alive, children_of
-
-# Python itself ignores SIGPIPE and SIGXFSZ in every program it runs, the probe included. 32 and 33 are glibc's own, for
-# its threads: its posix_spawn leaves them ignored in every program, and no program can ask for anything else.
-GLIBCS_OWN = 1 << 32 - 1 | 1 << 33 - 1
-PYTHONS_OWN = 1 << signal.SIGPIPE - 1 | 1 << signal.SIGXFSZ - 1
+from tests.e2e.app import PROBE, App, alive, children_of
 
 
 @pytest.fixture(params=["", "1"], ids=["posix_spawn and pidfds", "fork and SIGCHLD"])
@@ -256,53 +250,6 @@ def test_the_root_can_be_another_folder_than_the_procfiles(app: App) -> None:
     supervisor = app.start("-f", "Procfile", "-d", "src")
     assert supervisor.probe()["cwd"] == str(app.folder / "src")
     supervisor.stop()
-
-
-def as_nobody_should_start_it() -> None:
-    """Runs in procsup's process before it is one: blocked and ignored signals, an odd umask, odd limits."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGCHLD, signal.SIGUSR1})
-    for number in (signal.SIGHUP, signal.SIGPIPE, signal.SIGQUIT, signal.SIGCHLD):
-        signal.signal(number, signal.SIG_IGN)
-    os.umask(0o137)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (200, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-@pytest.fixture
-def oddly(either_way: App) -> Iterator[Callable[[], Supervisor]]:
-    """Starts procsup as nobody should, with a few descriptors open that are none of the children's business."""
-    inherited = [os.open(os.devnull, os.O_RDONLY) for _ in range(2)]
-    inherited.append(os.dup2(inherited[0], 57))
-    yield lambda: either_way.start(preexec_fn=as_nobody_should_start_it, pass_fds=inherited)
-    for descriptor in inherited:
-        os.close(descriptor)
-
-
-def test_signals_are_unblocked_and_at_their_defaults_however_procsup_was_started(
-    either_way: App, oddly: Callable[[], Supervisor]
-) -> None:
-    either_way.write("Procfile", "web: cat /proc/self/status\n")  # a program that does not change them, as Python does
-    supervisor = oddly()
-    assert int(supervisor.wait_for(r"\| SigBlk:\s+(\w+)$")[1], 16) == 0
-    assert int(supervisor.wait_for(r"\| SigIgn:\s+(\w+)$")[1], 16) & ~GLIBCS_OWN == 0
-    assert supervisor.stop() == 0  # its own SIGTERM is not blocked any more either
-
-
-def test_only_descriptors_0_to_2_limits_umask_and_its_own_session(
-    either_way: App, oddly: Callable[[], Supervisor]
-) -> None:
-    either_way.write("Procfile", f"web: {PROBE}\n")
-    supervisor = oddly()
-    told = supervisor.probe()
-    assert sorted(told["fds"]) == ["0", "1", "2"]
-    assert told["SigIgn"] & ~(PYTHONS_OWN | GLIBCS_OWN) == 0
-    assert told["umask"] == 0o137
-    assert told["open_files"] == [200, resource.getrlimit(resource.RLIMIT_NOFILE)[1]]
-    assert told["core"] == [0, 0]
-    assert told["session"] == told["group"] == told["pid"]
-    os.kill(told["pid"], signal.SIGKILL)  # SIGCHLD was blocked and ignored: the end is seen all the same
-    assert supervisor.probe(times=2)["pid"] != told["pid"]
-    assert supervisor.stop() == 0
 
 
 def test_stdout_and_stderr_are_apart_and_stdin_is_open_and_silent(either_way: App) -> None:

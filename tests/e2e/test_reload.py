@@ -38,44 +38,6 @@ def test_with_nothing_changed_nothing_happens(running: App) -> None:
     running.started[0].wait_for("reloaded Procfile: no changes")
 
 
-def test_only_a_changed_command_restarts(running: App) -> None:
-    before = running.instances()
-    running.write("Procfile", "# a comment more\n\nworker: sleep 1001\nweb: sleep 2000\n")
-    said = running.ok("reload")
-    assert "~ restart  web.1  (its command changed)" in said
-    after = running.until(lambda found: found["web.1"]["pid"] not in (None, before["web.1"]["pid"]))
-    for name in ("worker.1", "worker.2"):
-        assert {**after[name], "uptime": 0} == {**before[name], "uptime": 0}
-    # The lines changed places, but ports do not move while the supervisor runs.
-    assert after["web.1"]["port"] == before["web.1"]["port"]
-
-
-def test_new_types_start_and_removed_ones_stop(running: App) -> None:
-    before = pids(running)
-    running.write("Procfile", "web: sleep 1000\nmailer: sleep 1000\nrelease: sleep 1000\n")
-    said = running.ok("reload")
-    assert "+ start    mailer.1  (mailer is new in Procfile)" in said
-    assert "- stop     worker.2  (worker is not in Procfile any more)" in said
-    after = running.until_running("web.1", "mailer.1")
-    assert after["web.1"]["pid"] == before["web.1"]
-    assert running.ask("formation") == {"web": 1, "mailer": 1, "release": 0}
-    assert len({each["port"] for each in after.values()}) == 2
-    assert running.run("scale", "worker=1").returncode == 2
-
-
-def test_a_changed_environment_restarts_and_names_the_variable_but_not_its_value(app: App) -> None:
-    app.write("Procfile", f"web: {PROBE}\n")
-    app.write(".env", "A=old-value\nB=same\n")
-    supervisor = app.start()
-    assert supervisor.probe()["env"]["A"] == "old-value"
-    app.write(".env", "B=same\nA=new-value\n")
-    said = app.ok("reload")
-    assert "~ restart  web.1  (its environment changed: A)" in said
-    assert supervisor.probe(times=2)["env"]["A"] == "new-value"
-    assert "value" not in said
-    supervisor.stop()
-
-
 def test_an_instance_that_is_stopped_stays_so_and_has_the_new_command_when_it_is_started(app: App) -> None:
     app.write("Procfile", f"web: {PROBE} old\nother: sleep 1000\n")
     supervisor = app.start()
@@ -114,29 +76,6 @@ def test_plan_prints_the_same_and_changes_nothing(running: App) -> None:
     assert pids(running) == {name: each["pid"] for name, each in before.items()}
     assert running.ask("formation") == {"web": 1, "worker": 2}
     assert running.ok("reload").splitlines() == said.splitlines()[:-1]
-
-
-@pytest.mark.parametrize("arguments", [("reload",), ("reload", "--plan")])
-@pytest.mark.parametrize(
-    ("name", "text", "says"),
-    [
-        ("Procfile", "web: sleep 2000\nno colon here\n<<<<<<< HEAD\n", "Procfile:2:"),
-        ("Procfile", "", "Procfile:1:1: error:"),
-        (".env", "A=1\nB='never closed\n", ".env:2:"),
-        (".env", "PORT=many\n", ".env:1"),
-    ],
-)
-def test_a_broken_file_changes_nothing(
-    running: App, name: str, text: str, says: str, arguments: tuple[str, ...]
-) -> None:
-    before = running.instances()
-    running.write(name, text)
-    done = running.run(*arguments)
-    assert done.returncode == 2
-    assert says in done.stderr
-    assert done.stdout == ""
-    assert pids(running) == {name: each["pid"] for name, each in before.items()}
-    assert running.ask("formation") == {"web": 1, "worker": 2}
 
 
 def test_all_errors_of_a_file_are_told_at_once_with_file_line_and_column(running: App) -> None:

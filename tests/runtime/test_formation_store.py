@@ -135,6 +135,12 @@ def test_the_new_file_is_on_disk_before_it_takes_the_place_and_the_place_before_
         (b'{"version": 1, "formation": {"web": 1.5}}', "has no count for 'web'"),
         (b'{"version": 1, "formation": {"web": true}}', "has no count for 'web'"),
         (b'{"version": 1, "formation": {"web": NaN}}', "has no count for 'web'"),
+        (b'{"version": 1, "formation": {"web": 1000001}}', "has no count for 'web'"),
+        (b'{"version": 1, "formation": {"web": ' + b"9" * 4300 + b"}}", "has no count for 'web'"),
+        (b'{"version": 1, "formation": {"w\\u001b[2J": 1}}', r"has a count for 'w\\x1b\[2J', which is no name of a"),
+        (b'{"version": 1, "formation": {"": 1}}', "has a count for '', which is no name of a process type"),
+        (b'{"version": 1, "formation": {"' + b"\x7f" * 500 + b'": 1}}', r"for '(\\x7f){19}\\x7, which"),
+        (b'{"version": true, "formation": {}}', "is of version 'True' and this procsup knows 1"),
         (b" " * 5_000_000, "far too large"),
     ],
     ids=lambda value: repr(value[:20]),
@@ -183,7 +189,7 @@ def test_when_the_disk_is_full_the_old_one_stays_and_the_message_says_so(folder,
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(formation_store.os, "fsync", full)
-    with pytest.raises(ProcsupError, match="No space left on device; it holds until the supervisor ends"):
+    with pytest.raises(ProcsupError, match=r"cannot write .*: No space left on device"):
         save(folder, NEW)
     assert load(folder) == OLD
     assert os.listdir(folder) == ["formation.json"]

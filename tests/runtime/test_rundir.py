@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -284,3 +285,19 @@ def test_only_who_said_that_all_is_down_is_believed_to_have_left_nothing(tmp_pat
     second.acquire()
     assert second.left_over is not all_is_down
     second.release()
+
+
+def test_a_start_that_cannot_write_its_note_does_not_take_away_the_one_of_who_left_something(tmp_path: Path) -> None:
+    locks = [RootLock(str(tmp_path / "project"), str(tmp_path)) for _ in range(3)]
+    locks[0].acquire()
+    locks[0].release()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        with pytest.raises(ProcsupError, match=r"cannot lock .*File too large"):
+            locks[1].acquire()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    locks[2].acquire()
+    assert locks[2].left_over
+    locks[2].release()

@@ -1,0 +1,121 @@
+"""Where systemd has delegated its part of the control groups to us, the kernel itself ends an instance."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from tests.boot.app import App
+from tests.boot.machine import Machine
+from tests.faults.watching import NOISE, Record, in_words
+
+_USER = 64200
+# Each lives for a moment only, in a session of its own, has no parent that is ours, and no cookie.
+_BOMB = """\
+import os, signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+for _ in range(3):
+    if os.fork() == 0:
+        break
+else:
+    print("full", flush=True)
+    time.sleep(60)
+end = time.monotonic() + 60
+while time.monotonic() < end:
+    try:
+        if os.fork():
+            os._exit(0)
+        os.setsid()
+    except OSError:
+        time.sleep(0.001)
+"""
+_CONFINED = f"setpriv --reuid={_USER} --regid={_USER} --clear-groups prlimit --nproc=60"
+_PROCFILE = f"""\
+bomb: exec env -i {_CONFINED} /usr/bin/python3 -I /srv/app/bomb.py
+web: echo ready; exec sleep 64200
+"""
+
+
+def _of_the_bomb() -> int:
+    """The most of many looks, seen from the host: some are hard to meet."""
+    return max(_alive() for _ in range(30))
+
+
+def _alive() -> int:
+    found = 0
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                ours = folder.stat().st_uid == _USER
+                found += ours and (folder / "stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+            except OSError:
+                continue
+    return found
+
+
+def _boot(machine: Machine, *service: str) -> App:
+    machine.write("/srv/app/bomb.py", _BOMB)
+    app = App(machine, _PROCFILE, "Delegate=yes", *service, arguments="--grace 0.5")
+    machine.boot()
+    app.until_running("bomb.1", "web.1")
+    app.until(lambda: "full" in app.journal())
+    assert _of_the_bomb() > 1
+    return app
+
+
+def test_f25_a_bomb_that_shakes_off_all_our_marks_is_gone_with_its_group(
+    machine: Machine, record_property: Record
+) -> None:
+    app = _boot(machine, "KillMode=mixed")
+    assert {path.rpartition("/")[2] for path in app.groups()[1:]} == {"bomb.1", "web.1"}
+    begun = time.monotonic()
+    assert "stopped bomb.1" in app.procsup("stop", "bomb")
+    took = time.monotonic() - begun - 0.5
+    assert _of_the_bomb() == 0
+    record_property("in a control group: all gone after the grace, later by", in_words(took))
+    assert took < NOISE
+    assert [path.rpartition("/")[2] for path in app.groups()[1:]] == ["web.1"]
+    web = app.instances()["web.1"]
+    assert web["state"] == "running"
+    [group] = app.groups()[1:]
+    assert machine.ok("cat", f"{group}/cgroup.procs").split() == [str(web["pid"])]
+    machine.ok("systemctl", "stop", app.unit)
+    assert app.groups() == []
+    machine.power_off()
+
+
+def test_f25_the_guardian_ends_such_a_bomb_when_systemd_leaves_it_alone(
+    machine: Machine, record_property: Record
+) -> None:
+    app = _boot(machine, "KillMode=process", "Restart=no")
+    assert len(app.groups()) == 3
+    begun = time.monotonic()
+    machine.ok("systemctl", "kill", "--signal=KILL", "--kill-whom=main", app.unit)
+    app.until(lambda: app.groups() == [])
+    record_property("by the guardian, after a grace of 0.5 s, in", in_words(time.monotonic() - begun))
+    assert _of_the_bomb() == 0
+    assert machine.processes("sleep", "64200") == 0
+    assert "the supervisor was killed; stopped the" in app.journal()
+    machine.power_off()
+
+
+def test_only_groups_that_are_ours_are_used(machine: Machine) -> None:
+    services = {
+        "root": ("Delegate=no",),
+        "root-delegated": ("Delegate=yes",),
+        "user": ("Delegate=no", "User=nobody", "Environment=PROCSUP_STATE_DIR=/tmp/user"),
+        "user-delegated": ("Delegate=yes", "User=nobody", "Environment=PROCSUP_STATE_DIR=/tmp/user-delegated"),
+        "portable": ("Delegate=yes", "Environment=PROCSUP_PORTABLE=1"),
+    }
+    apps = {
+        name: App(machine, f"web: exec sleep {64210 + number}\n", *lines, name=name)
+        for number, (name, lines) in enumerate(services.items())
+    }
+    machine.boot()
+    for number, app in enumerate(apps.values()):
+        app.until(lambda number=number: machine.processes("sleep", str(64210 + number)) == 1)
+    with_groups = {name for name, app in apps.items() if app.groups()}
+    assert with_groups == {"root-delegated", "user-delegated"}
+    machine.ok("systemctl", "stop", *(app.unit for app in apps.values()))
+    assert not any(app.groups() for app in apps.values())
+    machine.power_off()
