@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -126,7 +125,7 @@ def run_tests(arguments: list[str]) -> None:
 
 
 def soak(chosen: list[str]) -> None:
-    """Not where somebody wants some of the tests only. The machine may be busy: answers may take three times as long."""
+    """Not for who wants some of the tests only. A busy machine may take three times as long to answer."""
     if not chosen:
         call(_program("python"), "-m", "benchmarks.soak", "--minutes", "1", "--slack", "3")
 

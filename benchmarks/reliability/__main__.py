@@ -31,6 +31,7 @@ def main() -> int:
         return 2
     # An end that is asked for goes through every `finally`, so that nothing stays behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup all tools would inherit that it is ignored
     adopt_orphans()
     end = time.monotonic() + ALL_LIMIT
     rows = arguments.only or list(FAULTS)

@@ -70,8 +70,10 @@ def _judge(row: str, tool: Tool, findings: Mapping[tuple[str, str], Finding], te
         seen = f"; the scenario: {finding.text}" if finding else ""
         return Finding(Verdict.NOT, f"an own test fails{seen}")
     if finding is None and tests is not None and tests.passed:
-        return Finding(Verdict.HOLDS, "own tests only")
-    return finding or without(UNPLAYED.get(row, "") if tool.name != "procsup" else "")
+        return Finding(Verdict.HOLDS, "as far as its own tests go")
+    if finding is None and tool.name == "procsup":
+        return without("own tests skipped" if tests is not None else "no test")
+    return finding or without(UNPLAYED.get(row, ""))
 
 
 def _summary(rows: Sequence[str], tools: Sequence[Tool], seen: Mapping[tuple[str, str], Finding]) -> str:
