@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks.bench import Bench, Options, bench
 from benchmarks.peers import default_cache, install
 from benchmarks.report import markdown, page
-from benchmarks.rows import crowd, idle, replace, scale, start, writers
+from benchmarks.rows import bounds, crowd, idle, output, replace, scale, start, writers
 from benchmarks.samples import Row
 
 ROWS: dict[str, Callable[[Bench], list[Row]]] = {
@@ -24,6 +24,8 @@ ROWS: dict[str, Callable[[Bench], list[Row]]] = {
     "replace": replace.rows,
     "idle": idle.rows,
     "writers": writers.rows,
+    "output": output.rows,
+    "bounds": bounds.rows,
     "scale": scale.rows,
 }
 PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
@@ -70,10 +72,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", action="append", choices=ROWS, help="this family of rows only; repeatable")
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md too (all rows)")
     parser.add_argument("--rounds", type=int, default=Options.rounds, help="turns of each contender (%(default)s)")
-    parser.add_argument("--instances", type=int, default=Options.instances, help="for crowd (%(default)s)")
+    parser.add_argument("--instances", type=int, default=Options.instances, help="for crowd and bounds (%(default)s)")
     parser.add_argument("--idle-children", type=int, default=Options.idle_children, help="for idle (%(default)s)")
     parser.add_argument("--idle-seconds", type=float, default=Options.idle_seconds, help="for idle (%(default)s)")
-    parser.add_argument("--lines", type=int, default=Options.lines, help="for writers, all together (%(default)s)")
+    parser.add_argument(
+        "--lines", type=int, default=Options.lines, help="for writers and output, all together (%(default)s)"
+    )
     parser.add_argument("--cache", type=Path, default=default_cache(), help="where the peers are installed")
     procsup = Path(sys.executable).parent / "procsup"
     parser.add_argument("--procsup", type=Path, default=procsup, help="the command to measure (beside this python)")

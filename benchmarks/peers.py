@@ -1,9 +1,13 @@
-"""The tools procsup is measured against, each as its own registry has it, in a cache folder outside the tree."""
+"""The tools procsup is measured against, each as its own registry has it, in a cache folder outside the tree.
+
+Those that come as a system's package or as a binary of their own are taken from the PATH, or from `bin` in that folder.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,8 +15,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-SPEED = ("honcho", "circus", "concurrently")
+SPEED = ("honcho", "circus", "concurrently", "foreman", "hivemind")
 RELIABILITY = ("honcho", "supervisor")
+_PYPI = ("honcho", "circus", "supervisor")
+_FOUND = ("foreman", "hivemind")  # taken if the machine has them
 INSTALL_LIMIT = 300.0
 
 
@@ -26,6 +32,8 @@ class Peers:
     concurrently: Path | None
     supervisord: Path | None
     supervisorctl: Path | None
+    foreman: Path | None
+    hivemind: Path | None
     versions: dict[str, str]
     remarks: tuple[str, ...]
 
@@ -44,7 +52,7 @@ def install(cache: Path, wanted: Sequence[str] = SPEED) -> Peers:
     remarks: list[str] = []
     versions: dict[str, str] = {}
     folder = cache / f"python{sys.version_info.major}.{sys.version_info.minor}"
-    for name in (name for name in wanted if name != "concurrently"):
+    for name in (name for name in wanted if name in _PYPI):
         try:
             versions[name] = _from_pypi(folder, name)
         except (OSError, subprocess.SubprocessError) as error:
@@ -54,6 +62,14 @@ def install(cache: Path, wanted: Sequence[str] = SPEED) -> Peers:
             versions["concurrently"], versions["node"] = _from_npm(cache / "node")
     except (OSError, subprocess.SubprocessError) as error:
         remarks.append(f"concurrently could not be installed and is left out ({_reason(error)})")
+
+    found = {name: shutil.which(name) or shutil.which(name, path=cache / "bin") for name in _FOUND if name in wanted}
+    for name, program in found.items():
+        if program is None:
+            remarks.append(f"{name} is not on this machine and is left out")
+            continue
+        number = re.search(r"\d[\w.]*", _run(program, "--version"))
+        versions[name] = number[0] if number else "of unknown version"
 
     def where(path: Path, name: str) -> Path | None:
         return path if name in versions and path.exists() else None
@@ -65,6 +81,8 @@ def install(cache: Path, wanted: Sequence[str] = SPEED) -> Peers:
         concurrently=where(cache / "node/node_modules/.bin/concurrently", "concurrently"),
         supervisord=where(folder / "bin/supervisord", "supervisor"),
         supervisorctl=where(folder / "bin/supervisorctl", "supervisor"),
+        foreman=Path(program) if (program := found.get("foreman")) else None,
+        hivemind=Path(program) if (program := found.get("hivemind")) else None,
         versions=versions,
         remarks=tuple(remarks),
     )

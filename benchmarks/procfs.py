@@ -97,6 +97,15 @@ def switches(pids: Iterable[int]) -> int:
     return total
 
 
+def status_bytes(pid: int, key: str) -> int:
+    """A figure of /proc/PID/status that is in kB: VmRSS, or VmHWM, the highest that ever was."""
+    for line in _read(pid, "status").splitlines():
+        name, _, value = line.partition(b":")
+        if name.decode() == key:
+            return int(value.split()[0]) * 1024
+    return 0
+
+
 def private_memory(pid: int) -> int:
     """Bytes that would come free if it ended: private pages, clean and dirty."""
     return sum(_rollup(pid).get(key, 0) for key in (b"Private_Clean", b"Private_Dirty"))

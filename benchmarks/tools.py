@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
@@ -11,6 +13,8 @@ from benchmarks.bench import Bench, write
 # What a tool puts in the place of the number of a gate, so that each instance has its own.
 PROCSUP_NUMBER = "<<UNIQUE_INT>>"
 CIRCUS_NUMBER = "$(circus.wid)"
+
+PREFIXER = Path(__file__).parent / "prefixer.c"
 
 Argv = list[str | Path]
 
@@ -35,10 +39,38 @@ def procsup_scale(bench: Bench, project: Path, *changes: str) -> Argv:
     return [_there(bench.procsup, "procsup"), "scale", "-d", project, *changes]
 
 
+def procsup_follow(bench: Bench, project: Path) -> Argv:
+    """One who watches what all say, from another terminal."""
+    return [_there(bench.procsup, "procsup"), "logs", "-f", "-d", project]
+
+
 def honcho(bench: Bench, project: Path, commands: Mapping[str, str], *options: str) -> Argv:
     """`honcho start` on the same Procfile."""
     procfile = write(project / "Procfile", commands)
     return [_there(bench.peers.honcho, "honcho"), "-f", procfile, "-d", project, "start", *options]
+
+
+def foreman(bench: Bench, project: Path, commands: Mapping[str, str]) -> Argv:
+    """`foreman start` on the same Procfile."""
+    procfile = write(project / "Procfile", commands)
+    return [_there(bench.peers.foreman, "foreman"), "start", "-f", procfile, "-d", project]
+
+
+def hivemind(bench: Bench, project: Path, commands: Mapping[str, str]) -> Argv:
+    """hivemind on the same Procfile; its children have terminals."""
+    procfile = write(project / "Procfile", commands)
+    return [_there(bench.peers.hivemind, "hivemind"), "--root", project, procfile]
+
+
+def prefixer(bench: Bench, _project: Path, commands: Mapping[str, str]) -> Argv:
+    """The C program of this folder, compiled where there is a compiler."""
+    program = bench.folder / "prefixer"
+    if not program.exists():
+        compiler = shutil.which("cc") or shutil.which("gcc")
+        if compiler is None:
+            raise Missing("there is no C compiler")
+        subprocess.run([compiler, "-O2", "-o", program, PREFIXER], check=True, capture_output=True, timeout=60)
+    return [program, *(word for named in commands.items() for word in named)]
 
 
 def concurrently(bench: Bench, _project: Path, commands: Mapping[str, str]) -> Argv:

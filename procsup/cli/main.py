@@ -24,8 +24,11 @@ COMMANDS = {
     "stop": "control",
     "restart": "control",
     "reload": "reload",
+    "logs": "logs",
     "shutdown": "control",
+    "attach": "attach",
     "run": "run",
+    "exec": "exec",
     "check": "check",
     "env": "env",
     "list": "list",
@@ -40,7 +43,8 @@ class CommandsOnDemand(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        found = getattr(import_module(f"procsup.cli.{COMMANDS[cmd_name]}"), cmd_name)
+        module = import_module(f"procsup.cli.{COMMANDS[cmd_name]}")
+        found = getattr(module, cmd_name, None) or getattr(module, f"{cmd_name}_")  # exec is a word of Python's
         if not isinstance(found, click.Command):
             raise TypeError(f"procsup.cli.{COMMANDS[cmd_name]}.{cmd_name} is no command")
         return found

@@ -160,8 +160,13 @@ _FILES = (
 _APP = ("--app", {"metavar": "NAME", "help": "The supervisor of the app of this name, wherever we are."})
 
 
-def project_options(*, app: bool = False, for_group: bool = False) -> Callable[[Command], Command]:
-    """Add the common options. A command gets them as its first argument, a `Common`; the group as they are."""
+def project_options(
+    *, app: bool = False, for_group: bool = False, taken: tuple[str, ...] = ()
+) -> Callable[[Command], Command]:
+    """Add the common options. A command gets them as its first argument, a `Common`; the group as they are.
+
+    `taken`: short names that mean something else in this command.
+    """
 
     def decorate(function: Command) -> Command:
         wrapped = function if for_group else _with_common(function)
@@ -171,7 +176,9 @@ def project_options(*, app: bool = False, for_group: bool = False) -> Callable[[
         for *names, settings in reversed(chosen):
             # PROCSUP_ENV is the environment's name, not the group's --env.
             from_variable = not (for_group and "--env" in names)
-            wrapped = click.option(*names, **settings, allow_from_autoenv=from_variable)(wrapped)
+            wrapped = click.option(
+                *(name for name in names if name not in taken), **settings, allow_from_autoenv=from_variable
+            )(wrapped)
         return wrapped
 
     return decorate

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Iterable
-from typing import NoReturn
 
 import click
 
+from procsup.cli.become import become
 from procsup.cli.options import Common, connect_to, project_options, type_names
 from procsup.errors import NotRunning, ProcsupError
 
@@ -51,7 +50,7 @@ def run(common: Common, command: tuple[str, ...]) -> None:
     os.chdir(project.root)
     try:
         executable = find_executable(argv[0], environment, project.root)
-        _become(executable, argv, environment)
+        become(executable, argv, environment)
     except OSError as error:
         from procsup.config.shown import shown_refusal
 
@@ -69,18 +68,6 @@ def _near_type(command: tuple[str, ...], types: Iterable[str]) -> str:
     meant = len(command) > 1 or command[0] in types
     near = [] if meant else get_close_matches(command[0], types, n=1)
     return f'; did you mean the process type "{near[0]}"?' if near else ""
-
-
-def _become(executable: str, argv: tuple[str, ...], environment: dict[str, str]) -> NoReturn:
-    # Python ignores these two, and what is ignored stays so in the program that comes after.
-    for ignored in (signal.SIGPIPE, signal.SIGXFSZ):
-        signal.signal(ignored, signal.SIG_DFL)
-    try:
-        os.execve(executable, argv, environment)
-    except OSError as error:
-        if not isinstance(error, (FileNotFoundError, PermissionError)):
-            os.execve("/bin/sh", ("/bin/sh", executable, *argv[1:]), environment)  # a script without #!
-        raise
 
 
 def _free_unique_int(root: str) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from procsup.cli.look import chosen_style, look_options
 from procsup.cli.options import (
     CommaList,
     Common,
@@ -19,9 +20,11 @@ from procsup.cli.options import (
     project_options,
     running_names,
 )
+from procsup.cli.outlets import Size, chosen_folder, chosen_receiver, for_journal, outlet_options
 
 if TYPE_CHECKING:
     from procsup.config.project import Project
+    from procsup.runtime.child import Window
     from procsup.runtime.options import RunOptions
 
 
@@ -42,16 +45,16 @@ if TYPE_CHECKING:
 )
 @click.option("--keep-going", is_flag=True, help="With --restart never: let the others end on their own.")
 @click.option("-q", "--quiet", type=CommaList(), multiple=True, metavar="NAME,...", help="Do not show their output.")
-@click.option("--no-timestamps", is_flag=True, help="Lines without the time.")
-@click.option("--no-prefix", is_flag=True, help="Lines as they come, with neither time nor name.")
+@click.option("--tty", type=CommaList(), multiple=True, metavar="NAME,...", help="Give these a terminal each: attach.")
 @click.option(
-    "--color",
-    type=click.Choice(["auto", "always", "never"]),
-    default="auto",
-    help="Colour by type; auto: on terminals.",
+    "--focus", metavar="NAME", help="Give this terminal to one; the others' lines wait for its end, or Ctrl-]."
 )
-@click.option("--format", "format", type=click.Choice(["text", "json"]), default="text", help="json: an object a line.")
-@click.option("--raw", is_flag=True, help="Let all control sequences of the processes pass to the terminal.")
+@look_options
+@outlet_options
+@click.option(
+    "--history", type=Size(), default="256K", show_default=True, help="How much of each one's output `logs` can show."
+)
+@click.option("--no-status", is_flag=True, help="No line about everybody's state at the foot of the terminal.")
 @click.option("--detach", is_flag=True, help="Run in the background; returns when the formation is up.")
 @project_options()
 def start(
@@ -61,6 +64,8 @@ def start(
     concurrency: tuple[str, ...],
     port: int | None,
     quiet: tuple[tuple[str, ...], ...],
+    tty: tuple[tuple[str, ...], ...],
+    focus: str | None,
     detach: bool,
     **rest: Any,
 ) -> int:
@@ -74,16 +79,21 @@ def start(
       procsup start
       procsup start web worker -m worker=3
       procsup start -E production --detach
+      procsup start --log-dir log --log-size 50M
+      procsup start --syslog udp://logs.example.com:514
     """
     if names and _started_in_a_running_one(common, names):
         return 0
     read = common.project_reader(port)
     project = read()
-    options = _run_options(project, names, (*formation, *concurrency), flat(quiet), **rest)
+    options = _run_options(
+        project, names, (*formation, *concurrency), flat(quiet), flat(tty), focus and _focused(project, focus), **rest
+    )
     if detach:
         return _detach(project, read, options)
     from procsup.runtime.run import run
 
+    options = options._replace(style=for_journal(options.style, project.app))
     return run(project, read, options, environment())
 
 
@@ -124,39 +134,63 @@ def _run_options(
     names: tuple[str, ...],
     formation: tuple[str, ...],
     quiet: tuple[str, ...],
+    tty: tuple[str, ...],
+    focus: str | None,
     grace: float,
     restart: str,
     keep_going: bool,
-    no_timestamps: bool,
-    no_prefix: bool,
-    color: str,
-    format: str,  # noqa: A002 (the option's name)
-    raw: bool,
+    history: int,
+    no_status: bool,
+    log_dir: str | None,
+    log_size: int,
+    log_count: int,
+    syslog: str | None,
+    **look: Any,
 ) -> RunOptions:
     from procsup.config.formation import parse_formation
     from procsup.core.model import RestartPolicy, RestartRule, StopStep, stop_plan
-    from procsup.output.style import Style, choose_color
     from procsup.runtime.options import Policy, RunOptions
 
-    for name in (*names, *(each.partition(".")[0] for each in quiet)):
+    for name in (*names, *(each.partition(".")[0] for each in (*quiet, *tty))):
         project.type(name)  # raises for a name that is not there
-    terminal = os.isatty(1)
+    style = chosen_style(**look, status=not no_status)
     return RunOptions(
-        style=Style(
-            timestamps=not no_timestamps,
-            prefix=not no_prefix,
-            color=choose_color(color, terminal, environment()),
-            format="json" if format == "json" else "text",
-            raw=raw,
-            terminal=terminal,
-        ),
+        style=style,
         policy=Policy(RestartRule(RestartPolicy(restart)), stop_plan(StopStep(signal.SIGTERM, grace))),
         counts=parse_formation(formation, [each.name for each in project.types], project.procfile),
         only=names,
         quiet=frozenset(quiet),
+        tty=frozenset((*tty, focus) if focus else tty),
+        focus=focus,
+        history=history,
+        window=_window(taken=1 if focus and style.status else 0),
         keep_going=keep_going,
+        log_folder=chosen_folder(log_dir, log_size, log_count),
+        syslog=chosen_receiver(syslog),
         portable=bool(environment().get("PROCSUP_PORTABLE")),
     )
+
+
+def _focused(project: Project, name: str) -> str:
+    """The instance: of a type its first. Raises UsageError where there is no terminal to give."""
+    from procsup.errors import UsageError
+
+    if not (os.isatty(0) and os.isatty(1)):
+        raise UsageError("--focus needs a terminal; without one use --tty, and procsup attach from where there is one")
+    type_, _, number = name.partition(".")
+    project.type(type_)
+    return f"{type_}.{number or 1}"
+
+
+def _window(taken: int) -> Window:
+    """The size of our own terminal, less the rows that we keep, for those who get one of theirs."""
+    from procsup.runtime.child import Window
+
+    try:
+        columns, rows = os.get_terminal_size(1)
+    except OSError:
+        return Window()
+    return Window(rows - taken, columns) if rows > taken and columns else Window()
 
 
 def _detach(project: Project, read: Callable[[], Project], options: RunOptions) -> int:

@@ -29,6 +29,7 @@ class Client:
     """A connection to one supervisor. `info` is what it says of itself."""
 
     info: object = None
+    ended = False
 
     def __init__(self, connection: socket.socket, path: str) -> None:
         self._connection = connection
@@ -64,6 +65,34 @@ class Client:
         """The result, however long it takes; its errors as the ProcsupError with the exit code to end in."""
         return self._ask(method, params, PATIENCE, None)
 
+    def begin(self, method: str, /, **params: object) -> None:
+        """Ask for a stream, whose messages `receive` gives; `ended` is true once its answer has come."""
+        self.ended = False
+        self._send(method, params, PATIENCE)
+        self._connection.settimeout(None)
+
+    def receive(self) -> list[tuple[str, dict[str, object]]]:
+        """Wait for the next of the stream: each a notification's method and parameters. Raises what the answer says.
+
+        SupervisorGone where the connection breaks off before the stream's own end.
+        """
+        received: list[tuple[str, dict[str, object]]] = []
+        while not self.ended and (not received or b"\n" in self._unread):
+            match self._next_message():
+                case {"method": str(method), "params": dict(params)}:
+                    received.append((method, params))
+                case {"error": {"code": int(code), "message": str(text)}}:
+                    raise _error(code, text)
+                case {"id": self._last_id}:
+                    self.ended = True
+                case _:
+                    pass
+        return received
+
+    def fileno(self) -> int:
+        """Readable when `receive` has something to give."""
+        return self._connection.fileno()
+
     def wait_until_gone(self) -> None:
         """Wait for the end of the supervisor, which is the end of its connections."""
         try:
@@ -84,6 +113,11 @@ class Client:
         self.close()
 
     def _ask(self, method: str, params: Mapping[str, object], to_send: float, to_answer: float | None) -> object:
+        self._send(method, params, to_send)
+        self._connection.settimeout(to_answer)
+        return self._answer()
+
+    def _send(self, method: str, params: Mapping[str, object], to_send: float) -> None:
         self._last_id += 1
         message = protocol.request(self._last_id, method, params)
         if len(message) > protocol.MAX_MESSAGE:
@@ -95,8 +129,6 @@ class Client:
             pass  # it may have said why before it closed
         except TimeoutError:
             raise self._silent() from None
-        self._connection.settimeout(to_answer)
-        return self._answer()
 
     def _answer(self) -> object:
         parts: list[str] = []

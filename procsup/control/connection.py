@@ -1,7 +1,7 @@
 """One client's conversation: lines in, lines out, one at a time, in bounded memory however the client behaves.
 
 Nothing is read while a request is carried out or its answer is not taken, so a client that floods us or never reads
-stops itself. A stream would send its notifications through `send`, from where the answers are sent now.
+stops itself. A stream of notifications goes on until it ends, the client says something, or it stops reading.
 """
 
 from __future__ import annotations
@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
 from procsup.control.peer import Peer
 from procsup.control.protocol import MAX_MESSAGE, Refused, error_answer, too_long
+
+STALLED = 10.0  # seconds in which a stream's client took nothing of what was there for it, and is cut off
 
 _CHUNK = 64 * 1024
 
@@ -49,6 +51,29 @@ class Connection:
         finally:
             self._client.close()
 
+    async def stream(self, messages: AsyncIterator[bytes]) -> None:
+        """Until they end, or the client says something or goes; TimeoutError when it has stopped reading."""
+        turn = asyncio.Lock()  # held while a message leaves: none is cut off in its middle
+        sending = self._loop.create_task(self._send_all(messages, turn))
+        heard = self._loop.create_future()
+        self._loop.add_reader(self._client, _wake, heard)
+        try:
+            await asyncio.wait({sending, heard}, return_when=asyncio.FIRST_COMPLETED)
+            async with turn:
+                pass
+        finally:
+            self._loop.remove_reader(self._client)
+            heard.cancel()
+            sending.cancel()
+            await asyncio.wait({sending})
+        if not sending.cancelled():
+            sending.result()
+
+    async def _send_all(self, messages: AsyncIterator[bytes], turn: asyncio.Lock) -> None:
+        async for message in messages:
+            async with turn, asyncio.timeout(STALLED):
+                await self.send(message)
+
     async def send(self, message: bytes) -> None:
         """Returns when the kernel has it all; waits for as long as the client does not read."""
         await self._loop.sock_sendall(self._client, message)
@@ -75,3 +100,8 @@ class Connection:
                 return None
             self.last_moved = self._loop.time()
             self._unread += chunk
+
+
+def _wake(waiting: asyncio.Future[None]) -> None:
+    if not waiting.done():
+        waiting.set_result(None)

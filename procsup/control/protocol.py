@@ -54,6 +54,26 @@ def name(value: object, where: str) -> None:
         raise ValueError(f"{where} must be the name of a process type or instance, as in worker or worker.1")
 
 
+def count_or_all(value: object, where: str) -> None:
+    if value is not None and (type(value) is not int or value < 0):
+        raise ValueError(f"{where} must be a whole number from 0 up, or null for all")
+
+
+def moment(value: object, where: str) -> None:
+    if value is not None and type(value) not in (int, float):
+        raise ValueError(f"{where} must be a number of seconds since the epoch, or null")
+
+
+def text(value: object, where: str) -> None:
+    if not isinstance(value, str):
+        raise ValueError(f"{where} must be a string")  # noqa: TRY004
+
+
+def size(value: object, where: str) -> None:
+    if type(value) is not int or not 0 < value < 65536:
+        raise ValueError(f"{where} must be a whole number from 1 to 65535")
+
+
 def names(value: object, where: str) -> None:
     for position, item in enumerate(_list(value, where)):
         name(item, f"{where}[{position}]")
@@ -123,6 +143,25 @@ METHODS: Mapping[str, Method] = {
         "Reads the project's files again and applies the difference; plan: true only tells it.",
         {"plan": Parameter(boolean, required=False, default=False)},
     ),
+    "logs": Method(
+        "What they said lately, in order: the last lines of all, or all that is kept; follow: true goes on with more.",
+        {
+            "names": Parameter(names, required=False, default=()),
+            "lines": Parameter(count_or_all, required=False),
+            "since": Parameter(moment, required=False),
+            "follow": Parameter(boolean, required=False, default=False),
+        },
+    ),
+    "attach": Method("What an instance's terminal shows, copy after copy.", {"name": Parameter(name)}),
+    "type": Method(
+        "Types at an instance's terminal; bytes that are no UTF-8 as lone surrogates.",
+        {"name": Parameter(name), "text": Parameter(text)},
+    ),
+    "resize": Method(
+        "Gives an instance's terminal another size.",
+        {"name": Parameter(name), "rows": Parameter(size), "columns": Parameter(size)},
+    ),
+    "environment": Method("What a copy of the instance is started with, secrets in clear.", {"name": Parameter(name)}),
     "shutdown": Method("Stops everything and ends the supervisor.", {}),
 }
 
@@ -219,6 +258,11 @@ def _checked_id(value: object) -> Id:
     if value is None or ((type(value) is int or isinstance(value, str)) and len(str(value)) <= _LONGEST_ID):
         return value
     raise Refused(INVALID_REQUEST, f"an id is a whole number or a string, of at most {_LONGEST_ID} characters")
+
+
+def notification(method: str, params: Mapping[str, object]) -> bytes:
+    """What a stream consists of; raises ValueError for what is not JSON."""
+    return encode({"jsonrpc": "2.0", "method": method, "params": params})
 
 
 def request(request_id: int, method: str, params: Mapping[str, object]) -> bytes:

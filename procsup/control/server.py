@@ -11,17 +11,27 @@ import contextlib
 import errno
 import os
 import socket
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 
-from procsup.control.connection import Connection
+from procsup.control.connection import STALLED, Connection
 from procsup.control.listener import Listener, listen
 from procsup.control.peer import Peer, peer_of
-from procsup.control.protocol import INTERNAL_ERROR, Refused, Request, answer, error_answer, parse_request
+from procsup.control.protocol import (
+    INTERNAL_ERROR,
+    Refused,
+    Request,
+    answer,
+    error_answer,
+    notification,
+    parse_request,
+)
 from procsup.control.watch import POLL, RemovalWatch
 from procsup.errors import ProcsupError
 
 Handler = Callable[[str, dict[str, object], Peer], Awaitable[object]]
 Report = Callable[[str, BaseException | None], None]
+# What a handler may return in place of a result: notifications, each a method and its parameters.
+Stream = AsyncGenerator[tuple[str, Mapping[str, object]], None]
 
 MAX_IDLE = 64  # connections without a command under way; a new one then takes the place of the one silent for longest
 MAX_COMMANDS = 256  # under way at once
@@ -45,7 +55,7 @@ class ControlServer:
         self._listener: Listener | None = None
         self._watch: RemovalWatch | None = None
         self._connections: dict[asyncio.Task[None], Connection] = {}
-        self._commands: set[asyncio.Task[list[bytes]]] = set()
+        self._commands: set[asyncio.Task[list[bytes] | Stream]] = set()
         self._reserve: int | None = None
         self._resume: asyncio.TimerHandle | None = None
         self._complained = False
@@ -183,16 +193,34 @@ class ControlServer:
         connection.working = True
         # wait() and not the task itself: when this conversation is cut off, the command goes on.
         await asyncio.wait({command})
-        connection.working = False
-        if not request.wants_answer:
-            return []
         if command.cancelled():
-            return [error_answer(request.id, 1, f"the supervisor ended before it was done with {request.method}")]
-        return command.result()
+            lines = [error_answer(request.id, 1, f"the supervisor ended before it was done with {request.method}")]
+        elif isinstance(result := command.result(), list):
+            lines = result
+        else:
+            lines = await self._stream(connection, request, result)
+        connection.working = False
+        return lines if request.wants_answer else []
 
-    async def _carry_out(self, request: Request, peer: Peer) -> list[bytes]:
+    async def _stream(self, connection: Connection, request: Request, stream: Stream) -> list[bytes]:
+        messages = (notification(*each) async for each in stream)
         try:
-            return list(answer(request.id, await self._handler(request.method, request.params, peer)))
+            await connection.stream(messages)
+        except TimeoutError:
+            text = f"pid {connection.peer.pid} asked for {request.method} and took nothing for {STALLED:.0f} s: cut off"
+            self._report(text, None)
+            raise ConnectionAbortedError(text) from None
+        finally:
+            await messages.aclose()
+            await stream.aclose()
+        return list(answer(request.id, None))
+
+    async def _carry_out(self, request: Request, peer: Peer) -> list[bytes] | Stream:
+        try:
+            result = await self._handler(request.method, request.params, peer)
+            if isinstance(result, AsyncGenerator):
+                return result
+            return list(answer(request.id, result))
         except ProcsupError as error:
             return [error_answer(request.id, error.exit_code, str(error))]
         except Exception as error:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
+from procsup.output.priorities import priority
 from procsup.output.sink import Buffer
 from procsup.output.source import Source
 from procsup.output.style import Style
@@ -42,7 +43,7 @@ class TextFormat:
         self._style = style
         self._width = len(OWN_NAME)
         self._colors: dict[str, str] = {}
-        self._prefixes: dict[tuple[str, str], bytes] = {}  # of this second
+        self._prefixes: dict[tuple[str, str, str], bytes] = {}  # of this second
         self._second = -1
 
     def set_names(self, names: Iterable[str], types: Iterable[str]) -> None:
@@ -73,10 +74,17 @@ class TextFormat:
         if second != self._second:
             self._second = second
             self._prefixes.clear()
-        prefix = self._prefixes.get((source.name, source.type))
+        key = (source.name, source.type, source.stream)
+        prefix = self._prefixes.get(key)
         if prefix is None:
-            prefix = self._prefixes[source.name, source.type] = self._make_prefix(source.name, source.type, now)
+            prefix = self._prefixes[key] = self._urgency(source.stream) + self._make_prefix(
+                source.name, source.type, now
+            )
         return prefix
+
+    def _urgency(self, stream: str) -> bytes:
+        """What journald takes off the beginning of a line again (sd-daemon's way)."""
+        return b"<%d>" % priority(stream) if self._style.format == "priorities" else b""
 
     def _make_prefix(self, name: str, type: str, now: float) -> bytes:  # noqa: A002
         if not self._style.prefix:
@@ -138,6 +146,10 @@ class JsonFormat:
 
 
 def make_format(style: Style) -> Format:
+    if style.format == "journal":
+        from procsup.output.journal import JournalFormat  # only under systemd
+
+        return JournalFormat(style.app)
     return JsonFormat(style) if style.format == "json" else TextFormat(style)
 
 

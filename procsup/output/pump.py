@@ -1,8 +1,7 @@
-"""Carries what the children say from their pipes to the console, in bulk, and fairly.
+"""Carries what the children say from their pipes to whoever listens, in bulk, and fairly.
 
 One read of at most 64 KiB for each time a pipe is found readable: nobody waits for more than one chunk of each of the
 others. While the console is full, pipes are not read: the children block, as they would without a supervisor.
-Timers exist only while a part of a line waits for its end.
 """
 
 from __future__ import annotations
@@ -10,38 +9,62 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from procsup.output.console import Console
 from procsup.output.source import Source
-
-if TYPE_CHECKING:
-    from procsup.output.sanitize import Sanitizer
+from procsup.output.speaker import SILENCE, Audience, Speaker, new_sanitizer
 
 CHUNK = 64 * 1024  # measured: smaller pays more for each read, larger gets fresh pages from the kernel each time
-SILENCE = 0.2  # seconds after which a line without end is shown as far as it has come
-_HELD_AT_MOST = CHUNK  # of a line without end, before it is shown without waiting for silence
 _DRAIN_AT_MOST = 1024 * 1024  # the largest pipe: whatever the dead wrote is within it
 
 
+class Tap(Protocol):
+    """Takes the bytes as they come, before anybody has made lines of them."""
+
+    def take(self, source: Source, chunk: bytes) -> None: ...
+
+
+Watch = Callable[[bytes], None]
+
+
+class PlainLines:
+    """Takes back what a terminal does to a newline: it comes as CR LF where the child wrote LF."""
+
+    __slots__ = ("_held",)
+
+    def __init__(self) -> None:
+        self._held = b""
+
+    def feed(self, chunk: bytes) -> bytes:
+        chunk = self._held + chunk
+        self._held = b"\r" if chunk.endswith(b"\r") else b""
+        return chunk.removesuffix(b"\r").replace(b"\r\n", b"\n")
+
+
 class _Stream:
-    """One pipe and what is not yet said of it."""
+    """One pipe, and who hears what comes through it."""
 
-    __slots__ = ("fd", "heard", "held", "paused", "quiet", "sanitizer", "source", "timer")
+    __slots__ = ("cooked", "fd", "patient", "paused", "source", "speakers", "watch")
 
-    def __init__(self, source: Source, fd: int, quiet: bool, sanitizer: Sanitizer | None) -> None:
+    def __init__(
+        self, source: Source, fd: int, patient: bool, speakers: tuple[Speaker, ...], watch: Watch | None
+    ) -> None:
         self.source = source
         self.fd = fd
-        self.quiet = quiet
-        self.sanitizer = sanitizer
-        self.held = b""  # the beginning of a line
-        self.heard = 0.0  # when the last of it came
-        self.timer: asyncio.TimerHandle | None = None
+        self.patient = patient  # waits while the console is full
+        self.speakers = speakers
+        self.watch = watch
+        self.cooked = PlainLines() if watch is not None else None
         self.paused = False
 
 
 class Pump:
-    """`quiet`: types and instances that are not shown; their pipes are emptied all the same."""
+    """`quiet`: types and instances that the console does not show; their pipes are emptied all the same.
+
+    `audiences` hear everybody's lines, quiet ones too, and their unfiltered bytes; `taps` get the chunks themselves.
+    """
 
     def __init__(
         self,
@@ -49,28 +72,52 @@ class Pump:
         console: Console,
         quiet: frozenset[str] = frozenset(),
         *,
+        taps: Sequence[Tap] = (),
+        audiences: Sequence[Audience] = (),
         silence: float = SILENCE,
     ) -> None:
         self._loop = loop
         self._console = console
         self._quiet = quiet
+        self._taps = tuple(taps)
+        self._audiences = tuple(audiences)
         self._silence = silence
         self._streams: dict[str, list[_Stream]] = {}
         self._paused: deque[_Stream] = deque()  # first come, first served; never any while the console takes more
         console.on_drained = self._resume
 
-    def attach(self, name: str, type: str, stream: str, pid: int, fd: int) -> None:  # noqa: A002 (the contract's word)
-        """Takes over the descriptor, our own end of a pipe (or a terminal's master side), and closes it at its end."""
+    def attach(
+        self,
+        name: str,
+        type: str,  # noqa: A002 (the contract's word)
+        stream: str,
+        pid: int,
+        fd: int,
+        watch: Watch | None = None,
+    ) -> None:
+        """Takes over the descriptor, our own end of a pipe (or a terminal's master side), and closes it at its end.
+
+        `watch`, for a terminal's, hears each chunk before anybody else, and an empty one at the end.
+        """
         os.set_blocking(fd, False)
-        style = self._console.style
-        filtered = style.terminal and not style.raw and style.format == "text"
+        source = Source(name, type, stream, pid)
         quiet = name in self._quiet or type in self._quiet
-        new = _Stream(Source(name, type, stream, pid), fd, quiet, _new_sanitizer() if filtered else None)
+        new = _Stream(source, fd, not quiet, tuple(self._speakers(source, quiet)), watch)
         self._streams.setdefault(name, []).append(new)
         self._loop.add_reader(fd, self._readable, new)
 
+    def _speakers(self, source: Source, quiet: bool) -> list[Speaker]:
+        speakers = []
+        if not quiet:
+            style = self._console.style
+            filtered = style.terminal and not style.raw and style.format == "text"
+            sanitizer = new_sanitizer() if filtered else None
+            speakers.append(Speaker(self._loop, source, self._console, sanitizer, self._silence))
+        speakers += [Speaker(self._loop, source, each, None, self._silence) for each in self._audiences]
+        return speakers
+
     def ended(self, name: str) -> bool:
-        """Every stream of the instance has come to its end and all of it was handed to the console."""
+        """Every stream of the instance has come to its end and all of it was handed on."""
         return name not in self._streams
 
     def drain(self, name: str) -> None:
@@ -84,7 +131,8 @@ class Pump:
             while read < _DRAIN_AT_MOST:
                 chunk = self._read(stream)
                 if chunk is None:
-                    self._show_held(stream, whole=True)
+                    for speaker in stream.speakers:
+                        speaker.say_all()
                     break
                 if not chunk:
                     self._end(stream)
@@ -103,10 +151,12 @@ class Pump:
             self.detach(name)
 
     def _readable(self, stream: _Stream) -> None:
-        if self._console.full and not stream.quiet:
+        if self._console.full and stream.patient:
             self._loop.remove_reader(stream.fd)
             stream.paused = True
             self._paused.append(stream)
+            for speaker in stream.speakers:
+                speaker.pause()
             return
         chunk = self._read(stream)
         if chunk:
@@ -120,6 +170,8 @@ class Pump:
             stream = self._paused.popleft()
             if stream.paused:
                 stream.paused = False
+                for speaker in stream.speakers:
+                    speaker.resume()
                 self._loop.add_reader(stream.fd, self._readable, stream)
                 self._readable(stream)
 
@@ -133,55 +185,19 @@ class Pump:
             return b""
 
     def _take(self, stream: _Stream, chunk: bytes) -> None:
-        if stream.quiet:
-            return
-        if stream.sanitizer:
-            if stream.source.cut and not stream.held:
-                stream.sanitizer.coloured = False  # whoever cut the line has reset the colours
-            chunk = stream.sanitizer.feed(chunk)
-        end = chunk.rfind(b"\n") + 1
-        if end:
-            head, stream.held = stream.held, chunk[end:]
-            self._console.lines(stream.source, head, chunk, end)
-        else:
-            stream.held += chunk
-        if stream.sanitizer:
-            stream.source.coloured = stream.sanitizer.coloured
-        if len(stream.held) >= _HELD_AT_MOST:
-            self._show_held(stream)
-        if stream.held:
-            # The time is noted and the timer left alone: a busy child would otherwise make a new one for each chunk.
-            stream.heard = self._loop.time()
-            if stream.timer is None:
-                stream.timer = self._loop.call_later(self._silence, self._silent, stream)
-
-    def _silent(self, stream: _Stream) -> None:
-        stream.timer = None
-        if not stream.held:
-            return
-        wait = stream.heard + self._silence - self._loop.time()
-        if wait > 0.001:
-            stream.timer = self._loop.call_later(wait, self._silent, stream)
-        else:
-            self._show_held(stream)
-
-    def _show_held(self, stream: _Stream, whole: bool = False) -> None:
-        """All but a character whose rest is still to come, unless `whole`."""
-        cut = len(stream.held) if whole else _before_unfinished_character(stream.held)
-        text, stream.held = stream.held[:cut], stream.held[cut:]
-        if text:
-            self._console.partial(stream.source, text)
+        if stream.watch is not None and stream.cooked is not None:
+            stream.watch(chunk)
+            chunk = stream.cooked.feed(chunk)
+        for tap in self._taps:
+            tap.take(stream.source, chunk)
+        for speaker in stream.speakers:
+            speaker.say(chunk)
 
     def _end(self, stream: _Stream) -> None:
-        newline = b"\n"
-        if stream.sanitizer:
-            stream.held += stream.sanitizer.flush()
-            newline = stream.sanitizer.feed(newline)
-        if stream.held or self._console.stands_at_end(stream.source):
-            self._console.lines(stream.source, stream.held, newline, len(newline))
-            stream.held = b""
-        if stream.timer:
-            stream.timer.cancel()
+        if stream.watch is not None:
+            stream.watch(b"")
+        for speaker in stream.speakers:
+            speaker.end()
         stream.paused = False
         self._loop.remove_reader(stream.fd)
         os.close(stream.fd)
@@ -189,21 +205,3 @@ class Pump:
         self._streams[name].remove(stream)
         if not self._streams[name]:
             del self._streams[name]
-
-
-def _before_unfinished_character(text: bytes) -> int:
-    """Where a UTF-8 sequence begins that is not yet complete; the end where there is none."""
-    for back in range(1, min(3, len(text)) + 1):
-        byte = text[-back]
-        if byte >= 0xC0:
-            length = 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4 if byte < 0xF8 else 1
-            return len(text) - back if back < length else len(text)
-        if byte < 0x80:
-            break
-    return len(text)
-
-
-def _new_sanitizer() -> Sanitizer:
-    from procsup.output.sanitize import Sanitizer  # its expressions take milliseconds, which no first child waits for
-
-    return Sanitizer()

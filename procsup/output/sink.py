@@ -30,6 +30,7 @@ class Sink(NamedTuple):
     pollable: bool  # the loop can tell when it takes bytes again (files cannot be asked: they always take them)
     close: Callable[[], None]
     name: str = "standard output"  # for people
+    lasting: bool = False  # an error is not the end of it, though the loop can tell when it takes bytes again
 
 
 def open_stdout(fd: int, reopen: Callable[[int], int] | None = None) -> Sink:

@@ -9,15 +9,20 @@ from typing import Literal, NamedTuple
 class Style(NamedTuple):
     """`terminal`: output goes to a terminal, so children's control sequences are filtered unless `raw`.
 
+    `status`: a line at the foot of the terminal says how everybody is.
+    `format`: in `journal` each line is an entry with fields, and `app` one of these; in `priorities` each line begins
+    with its own, which journald takes off again.
     Without `prefix` there is no timestamp either: nothing at all stands before the children's text.
     """
 
     timestamps: bool = True
     prefix: bool = True
     color: bool = False
-    format: Literal["text", "json"] = "text"
+    format: Literal["text", "json", "journal", "priorities"] = "text"
     raw: bool = False
     terminal: bool = False
+    status: bool = False
+    app: str = ""
 
 
 def choose_color(mode: str, isatty: bool, environ: Mapping[str, str]) -> bool:

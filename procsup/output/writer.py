@@ -52,7 +52,8 @@ class Writer:
         self._blocked = False
         self._retry: asyncio.TimerHandle | None = None
         self._empty: asyncio.Future[None] | None = None
-        self._unwatch = hangup.watch(loop, sink.fd, self._break) if sink.pollable else None
+        self._may_break = sink.pollable and not sink.lasting
+        self._unwatch = hangup.watch(loop, sink.fd, self._break) if self._may_break else None
 
     @property
     def trouble(self) -> str | None:
@@ -119,10 +120,10 @@ class Writer:
         except BlockingIOError:
             sent = 0
         except OSError as error:
-            if self._sink.pollable:
+            if self._may_break:
                 self._break()
                 return
-            self._fail(error)  # a file has no reader who could have gone
+            self._fail(error)  # a file has no reader who could have gone, and the journal comes back
             failed = True
             sent = 0
         stuck = not sent
@@ -135,7 +136,7 @@ class Writer:
             queue.popleft()
             sent -= length
         if queue:
-            self._block(_RETRY if stuck else 0)
+            self._block(_RETRY if stuck else 0, failed)
         else:
             self._unblock()
             if self._failure is not None and not failed:
@@ -145,12 +146,14 @@ class Writer:
             self.full = False
             self._on_drained()
 
-    def _block(self, delay: float) -> None:
+    def _block(self, delay: float, failed: bool) -> None:
         if self._sink is None:
             return
-        if not self._sink.pollable:
+        if failed or not self._sink.pollable:
+            self._unblock()
             self._retry = self._loop.call_later(delay, self._push)
-        elif not self._blocked:
+        elif self._retry is not None or not self._blocked:
+            self._retry = None
             self._loop.add_writer(self._sink.fd, self._push)
         self._blocked = True
 

@@ -64,7 +64,7 @@ def begin(project: Project, options: RunOptions, claim: Claim, cgroups: Cgroups,
         orders = supervisor.handle(project_read(project, options.policy, counts, kept), now)
     except RequestRefused as error:
         raise UsageError(str(error)) from error
-    launcher = Launcher(Spawner(choose_spawn(options.portable)), claim.cookie)
+    launcher = Launcher(Spawner(choose_spawn(options.portable)), claim.cookie, options.tty, options.window)
     born: list[tuple[InstanceName, Child | Exit]] = []
     waiting: list[Action] = []
     for order in orders:

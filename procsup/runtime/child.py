@@ -1,4 +1,4 @@
-"""Start one child process: own session, silent stdin, two pipes, clean signals and descriptors.
+"""Start one child process: own session, silent stdin and two pipes or a terminal, clean signals and descriptors.
 
 `os.posix_spawn` is the fast path (no fork of a large process, no thread); `subprocess` is the fallback where the
 platform's posix_spawn cannot make a session. Both hand the child descriptors 0 to 2 only.
@@ -19,18 +19,34 @@ SHELL = "/bin/sh"
 RESERVED_DESCRIPTORS = 24
 _ALL_SIGNALS = tuple(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
 
-SpawnCall = Callable[[tuple[str, ...], str, Mapping[str, str], tuple[int, int, int]], int]
+
+class Stdio(NamedTuple):
+    """What becomes the child's descriptors 0 to 2. All the same `terminal`, where a path is given."""
+
+    stdin: int
+    stdout: int
+    stderr: int
+    terminal: str | None = None
+
+
+SpawnCall = Callable[[tuple[str, ...], str, Mapping[str, str], Stdio], int]
+
+
+class Window(NamedTuple):
+    """The size of a terminal, in characters."""
+
+    rows: int = 24
+    columns: int = 80
 
 
 class Child(NamedTuple):
-    """A process just started; the two descriptors are the reading ends of its stdout and stderr, non-blocking.
+    """A process just started, and our ends of its output by the stream's name: stdout and stderr, or a tty for both.
 
-    `pidfd` stands for the process itself, where the system has such a thing.
+    The descriptors do not block. `pidfd` stands for the process itself, where the system has such a thing.
     """
 
     pid: int
-    stdout: int
-    stderr: int
+    outputs: tuple[tuple[str, int], ...]
     pidfd: int | None = None
 
 
@@ -45,25 +61,34 @@ class Spawner:
         self._own_limit = self._raise_limit()
         self._low = _LowDescriptors(self._stdin, 0 if self._own_limit == self._inherited_limit[0] else _LOW)
 
-    def start(self, executable: str, argv: tuple[str, ...], environment: Mapping[str, str]) -> Child:
-        """Run `executable` in the current folder. Raises OSError where it cannot be started."""
-        pipes: list[int] = []
+    def start(
+        self, executable: str, argv: tuple[str, ...], environment: Mapping[str, str], window: Window | None = None
+    ) -> Child:
+        """Run `executable` in the current folder, at a terminal of that size if there is one.
+
+        Raises OSError where it cannot be started.
+        """
+        opened: list[int] = []
         try:
-            for _ in range(2):
-                pipes += os.pipe()
-            out, out_writer, err, err_writer = pipes
-            if max(pipes) > self._own_limit - RESERVED_DESCRIPTORS:
+            outputs, stdio = self._open_pipes(opened) if window is None else _open_terminal(opened, window)
+            if max(opened) > self._own_limit - RESERVED_DESCRIPTORS:
                 raise OSError(errno.EMFILE, f"{os.strerror(errno.EMFILE)} (the limit is {self._own_limit}: ulimit -n)")
-            os.set_blocking(out, False)
-            os.set_blocking(err, False)
-            pid = self._in_inherited_limits(executable, argv, environment, (self._stdin, out_writer, err_writer))
+            for _, descriptor in outputs:
+                os.set_blocking(descriptor, False)
+            pid = self._in_inherited_limits(executable, argv, environment, stdio)
         except OSError:
-            for descriptor in pipes:
+            for descriptor in opened:
                 os.close(descriptor)
             raise
-        os.close(out_writer)
-        os.close(err_writer)
-        return Child(pid, out, err, self._pidfd_of(pid))
+        for descriptor in {*opened} - {descriptor for _, descriptor in outputs}:
+            os.close(descriptor)
+        return Child(pid, outputs, self._pidfd_of(pid))
+
+    def _open_pipes(self, opened: list[int]) -> tuple[tuple[tuple[str, int], ...], Stdio]:
+        for _ in range(2):
+            opened += os.pipe()
+        out, out_writer, err, err_writer = opened
+        return (("stdout", out), ("stderr", err)), Stdio(self._stdin, out_writer, err_writer)
 
     def close(self) -> None:
         self._low.free()
@@ -80,19 +105,22 @@ class Spawner:
             return None  # whoever looks after the child tries again, and says so if it fails
 
     def _in_inherited_limits(
-        self, executable: str, argv: tuple[str, ...], environment: Mapping[str, str], stdio: tuple[int, int, int]
+        self, executable: str, argv: tuple[str, ...], environment: Mapping[str, str], stdio: Stdio
     ) -> int:
         soft, hard = self._inherited_limit
         if soft == self._own_limit:
             return self._run(executable, argv, environment, stdio)
-        crowded = self._spawn is not posix_spawn or max(stdio) >= soft
+        descriptors = stdio[:3]
+        crowded = self._spawn is not posix_spawn or max(descriptors) >= soft
         low: list[int] = []
         if crowded:
             self._low.free()
-            low = [os.dup(each) for each in stdio]
+            low = [os.dup(each) for each in descriptors]
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         try:
-            return self._run(executable, argv, environment, (low[0], low[1], low[2]) if low else stdio)
+            return self._run(
+                executable, argv, environment, Stdio(low[0], low[1], low[2], stdio.terminal) if low else stdio
+            )
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (self._own_limit, hard))
             for descriptor in low:
@@ -100,9 +128,7 @@ class Spawner:
             if crowded:
                 self._low.take()
 
-    def _run(
-        self, executable: str, argv: tuple[str, ...], environment: Mapping[str, str], stdio: tuple[int, int, int]
-    ) -> int:
+    def _run(self, executable: str, argv: tuple[str, ...], environment: Mapping[str, str], stdio: Stdio) -> int:
         try:
             return self._spawn(argv, executable, environment, stdio)
         except OSError as error:
@@ -153,18 +179,19 @@ def choose_spawn(portable: bool) -> SpawnCall:
     return popen_spawn if portable else posix_spawn
 
 
-def posix_spawn(
-    argv: tuple[str, ...], executable: str, environment: Mapping[str, str], stdio: tuple[int, int, int]
-) -> int:
-    actions = [(os.POSIX_SPAWN_DUP2, source, target) for target, source in enumerate(stdio)]
+def posix_spawn(argv: tuple[str, ...], executable: str, environment: Mapping[str, str], stdio: Stdio) -> int:
+    actions: list[tuple[object, ...]] = [
+        (os.POSIX_SPAWN_DUP2, source, target) for target, source in enumerate(stdio[:3])
+    ]
+    if stdio.terminal is not None:
+        # The first terminal that the leader of a new session opens becomes the session's own.
+        actions[0] = (os.POSIX_SPAWN_OPEN, 0, stdio.terminal, os.O_RDWR, 0)
     return os.posix_spawn(
         executable, argv, environment, file_actions=actions, setsid=True, setsigmask=(), setsigdef=_ALL_SIGNALS
     )
 
 
-def popen_spawn(
-    argv: tuple[str, ...], executable: str, environment: Mapping[str, str], stdio: tuple[int, int, int]
-) -> int:
+def popen_spawn(argv: tuple[str, ...], executable: str, environment: Mapping[str, str], stdio: Stdio) -> int:
     """The same by fork and exec, for platforms whose posix_spawn has no sessions."""
     import subprocess
 
@@ -177,10 +204,11 @@ def popen_spawn(
             argv,
             executable=executable,
             env=environment,
-            stdin=stdio[0],
-            stdout=stdio[1],
-            stderr=stdio[2],
+            stdin=stdio.stdin,
+            stdout=stdio.stdout,
+            stderr=stdio.stderr,
             start_new_session=True,
+            preexec_fn=None if stdio.terminal is None else _own_terminal,
         )
     finally:
         for each in ignored:
@@ -188,3 +216,25 @@ def popen_spawn(
     pid = process.pid
     process.returncode = 0  # the exit is waited for elsewhere; this object must neither wait nor warn
     return pid
+
+
+def _own_terminal() -> None:
+    """In the child, whose standard input is the terminal: make it the session's own."""
+    import fcntl
+    import termios
+
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+def _open_terminal(opened: list[int], window: Window) -> tuple[tuple[tuple[str, int], ...], Stdio]:
+    ours, theirs = os.openpty()
+    opened += ours, theirs
+    set_window(ours, window)
+    return (("tty", ours),), Stdio(theirs, theirs, theirs, os.ttyname(theirs))
+
+
+def set_window(terminal: int, window: Window) -> None:
+    """Give a terminal this size; who runs at it learns of it by SIGWINCH."""
+    import termios
+
+    termios.tcsetwinsize(terminal, window)

@@ -23,8 +23,10 @@ from procsup.runtime.keeper import FormationKeeper
 from procsup.runtime.listening import taken_ports
 from procsup.runtime.memory import spend_reserve
 from procsup.runtime.options import RunOptions
+from procsup.runtime.overview import Overview
 from procsup.runtime.processes import Processes
 from procsup.runtime.tally import Tally
+from procsup.runtime.terminals import Terminals
 from procsup.runtime.wording import seconds, tell
 
 # So long the loop may be busy with events in a row before pipes and clients have their turn, in seconds.
@@ -72,6 +74,7 @@ class Daemon:
         self.keeper = keeper
         self.finished: asyncio.Future[int] = self._loop.create_future()
         self.tally = Tally()
+        self.troubles_elsewhere: Callable[[], list[str]] = list  # of those who are told lines beside the console
         self.supervisor = beginning.supervisor
         self._launcher = beginning.launcher
         self._processes = Processes(
@@ -89,6 +92,7 @@ class Daemon:
         self._alarm: asyncio.TimerHandle | None = None
         self._alarm_at: float | None = None
         self._lost = 0.0  # the time in which we should have run, and did not
+        self._overview = Overview(self._loop, console)
         self._awaited: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
         self._loop.set_exception_handler(self._went_wrong)
 
@@ -117,6 +121,14 @@ class Daemon:
             self._awaited.append((condition, came_true))
             await came_true
 
+    @property
+    def terminals(self) -> Terminals:
+        return self._processes.terminals
+
+    def has_terminal(self, name: InstanceName) -> bool:
+        """Whether its copies sit at one."""
+        return self._launcher.has_terminal(name)
+
     def now(self) -> float:
         """Our own time. What we slept through does not count in it: no grace, back-off or uptime runs out meanwhile."""
         return self._loop.time() - self._lost
@@ -143,6 +155,7 @@ class Daemon:
         self._working = False
         self._set_alarm()
         self._tell_those_who_wait()
+        self._overview.show(self.supervisor, self.now())
 
     def _handle(self, entry: _Entry) -> None:
         event, taken, project = entry
@@ -271,5 +284,6 @@ class Daemon:
     def close(self) -> None:
         if self._alarm is not None:
             self._alarm.cancel()
+        self._overview.close()
         self._processes.close()
         self._launcher.close()

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from procsup.core.model import StopPlan, StopStep
 from procsup.runtime.cgroups import Cgroups
-from procsup.runtime.child import SHELL, SpawnCall
+from procsup.runtime.child import SHELL, SpawnCall, Stdio
 
 _GOODBYE = b".\n"
 _SLEEP = """trap '' TERM INT QUIT HUP USR1 USR2 TSTP PIPE; read -r goodbye && exit; exec "$@" """
@@ -48,7 +48,7 @@ def post_guardian(
     theirs, ours = os.pipe()
     nothing = os.open(os.devnull, os.O_WRONLY)
     try:
-        pid = spawn((SHELL, "-c", _SLEEP, "procsup-guardian", *rescue), SHELL, environ, (theirs, nothing, 2))
+        pid = spawn((SHELL, "-c", _SLEEP, "procsup-guardian", *rescue), SHELL, environ, Stdio(theirs, nothing, 2))
     except OSError:
         os.close(ours)
         raise

@@ -7,27 +7,38 @@ from collections.abc import Mapping
 from procsup.config.expand import expand_command, find_executable
 from procsup.config.project import Project
 from procsup.core.actions import Spawn
-from procsup.core.model import Exit
+from procsup.core.model import Exit, InstanceName
 from procsup.runtime.census import COOKIE, instance_cookie
-from procsup.runtime.child import Child, Spawner
+from procsup.runtime.child import Child, Spawner, Window
 
 
 class Launcher:
-    """Starts the instances of one run of a supervisor; every one carries a cookie by which its tree can be found."""
+    """Starts the instances of one run of a supervisor; every one carries a cookie by which its tree can be found.
 
-    def __init__(self, spawner: Spawner, cookie: str) -> None:
+    `tty`: the types and instances that sit at a terminal, of the size of `window`.
+    """
+
+    def __init__(self, spawner: Spawner, cookie: str, tty: frozenset[str], window: Window) -> None:
         self._spawner = spawner
         self._cookie = cookie
+        self._tty = tty
+        self._window = window
+
+    def has_terminal(self, name: InstanceName) -> bool:
+        return name.type in self._tty or str(name) in self._tty
 
     def launch(self, project: Project, order: Spawn, type_ports: Mapping[str, int]) -> Child:
         """Raises OSError where it cannot be started; what it says may be shown."""
         type_, number = order.name
         environment = project.instance_environment(type_, number, order.port, order.unique_int, type_ports)
+        if self.has_terminal(order.name) and environment.get("TERM", "dumb") == "dumb":
+            environment["TERM"] = "xterm-256color"  # what nearly all terminals understand; "dumb" would mean no colours
         environment[COOKIE] = instance_cookie(self._cookie, order.name)
         text = project.type(type_).command
         argv = expand_command(text, environment, order.unique_int).argv
         try:
-            return self._spawner.start(find_executable(argv[0], environment, project.root), argv, environment)
+            window = self._window if self.has_terminal(order.name) else None
+            return self._spawner.start(find_executable(argv[0], environment, project.root), argv, environment, window)
         except OSError as error:
             if error.filename is None:
                 raise  # it names nothing; and where no descriptor was left, there is none to import with

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from procsup.core.model import RestartRule, StopPlan
 from procsup.output.style import Style
+from procsup.runtime.child import Window
+
+if TYPE_CHECKING:
+    from procsup.output.rotation import LogFolder
+    from procsup.output.syslog_address import Receiver
 
 
 class OnUp(Protocol):
@@ -23,7 +28,11 @@ class Policy(NamedTuple):
 class RunOptions(NamedTuple):
     """`counts` are those of the command line; for types it does not name, what was scaled earlier holds, then 1.
 
-    `only` limits the formation to these types. `log` replaces standard output by a bounded file. `on_up` is told once:
+    `tty`: the types and instances that sit at a terminal, of the size of `window`.
+    `focus` is the instance that has our own terminal.
+    `history` is how many bytes of each instance's output are kept in memory.
+    `only` limits the formation to these types. `log` replaces standard output by a bounded file; `log_folder` and
+    `syslog` are told the lines as well. `on_up` is told once:
     what has failed, when all run or have tried to, or when all has ended before that (then `over` is true). `portable`
     does without what only some systems have.
     """
@@ -34,6 +43,12 @@ class RunOptions(NamedTuple):
     only: tuple[str, ...] = ()
     quiet: frozenset[str] = frozenset()
     keep_going: bool = False
+    tty: frozenset[str] = frozenset()
+    window: Window = Window()
+    focus: str | None = None
+    history: int = 256 * 1024
     log: str | None = None
+    log_folder: LogFolder | None = None
+    syslog: Receiver | None = None
     on_up: OnUp | None = None
     portable: bool = False

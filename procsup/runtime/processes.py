@@ -20,13 +20,22 @@ from procsup.runtime.child import Child
 from procsup.runtime.exits import choose_watch
 from procsup.runtime.launch import failure
 from procsup.runtime.leftovers import end_leftovers
+from procsup.runtime.terminals import Terminals
 from procsup.runtime.tree import Remains, group_exists
 
 
 class Pipes(Protocol):
     """Where a child's output goes (`output.pump.Pump`)."""
 
-    def attach(self, name: str, type: str, stream: str, pid: int, fd: int) -> None: ...  # noqa: A002
+    def attach(
+        self,
+        name: str,
+        type: str,  # noqa: A002
+        stream: str,
+        pid: int,
+        fd: int,
+        watch: Callable[[bytes], None] | None = None,
+    ) -> None: ...
     def drain(self, name: str) -> None: ...
 
 
@@ -49,6 +58,7 @@ class Processes:
         self._portable = portable
         self._cookie = cookie
         self._cgroups = cgroups or Cgroups()
+        self.terminals = Terminals(loop)
         self._watch = choose_watch(loop, self._ended, portable)
         self._leaders: dict[InstanceName, int] = {}
         self._names: dict[int, InstanceName] = {}
@@ -91,14 +101,15 @@ class Processes:
             os.killpg(child.pid, signal.SIGKILL)
             os.waitpid(child.pid, 0)
             self._cgroups.remove(name)
-            os.close(child.stdout)
-            os.close(child.stderr)
+            for _, descriptor in child.outputs:
+                os.close(descriptor)
             return SpawnFailed(name, failure(error))
         self._sent.pop(name, None)
         self._leaders[name] = child.pid
         self._names[child.pid] = name
-        for stream, descriptor in (("stdout", child.stdout), ("stderr", child.stderr)):
-            self._pipes.attach(str(name), name.type, stream, child.pid, descriptor)
+        for stream, descriptor in child.outputs:
+            watch = self.terminals.add(str(name), descriptor).hear if stream == "tty" else None
+            self._pipes.attach(str(name), name.type, stream, child.pid, descriptor, watch)
         return Spawned(name, child.pid)
 
     def signal(self, name: InstanceName, number: int) -> None:

@@ -18,20 +18,24 @@ from procsup.core.events import (
 )
 from procsup.core.model import Instance, InstanceName, NotNow, RequestRefused, UnknownName, Wish
 from procsup.errors import ProcsupError, UsageError, unknown_name
+from procsup.output.history import History
 from procsup.runtime.daemon import Daemon
 from procsup.runtime.reload import Reloader
 from procsup.runtime.status import status
+from procsup.runtime.telling import tell
 from procsup.runtime.usage import UsageMeter
+from procsup.runtime.visits import Visits
 from procsup.runtime.wording import state_word, why
 
 Params = Mapping[str, Any]
 
 
 class Requests:
-    def __init__(self, daemon: Daemon, reloader: Reloader) -> None:
+    def __init__(self, daemon: Daemon, reloader: Reloader, history: History) -> None:
         self._daemon = daemon
         self._supervisor = daemon.supervisor
         self._reloader = reloader
+        self._history = history
         self._meter = UsageMeter()
         self._methods: Mapping[str, Callable[[Params], Awaitable[object]]] = {
             "info": self._info,
@@ -42,6 +46,8 @@ class Requests:
             "stop": self._stop,
             "restart": self._restart,
             "reload": self._reload,
+            "logs": self._logs,
+            **Visits(daemon).methods,
             "shutdown": self._shutdown,
         }
 
@@ -110,6 +116,20 @@ class Requests:
         if params["plan"]:
             return {"plan": self._reloader.plan(self._reloader.read()), "applied": False}
         return {"plan": await self._reloader.reload(), "applied": True}
+
+    async def _logs(self, params: Params) -> object:
+        wanted = frozenset(params["names"])
+        known = {*self._history.names(), *(str(each.name) for each in self._supervisor.instances())}
+        types = {*self._supervisor.formation, *(name.partition(".")[0] for name in known)}
+        for name in wanted - known - types:
+            raise self._unknown(name)
+
+        def chosen(name: str) -> bool:
+            return not wanted or name in wanted or name.partition(".")[0] in wanted
+
+        names = filter(chosen, self._history.names())
+        entries = self._history.tail(names, params["lines"], params["since"])
+        return tell(entries, self._history.follow(chosen, self._history.end()) if params["follow"] else None)
 
     async def _shutdown(self, _params: Params) -> object:
         await self._daemon.ask(ShutdownRequested(0))

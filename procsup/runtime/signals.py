@@ -20,7 +20,13 @@ class SignalDesk:
     SIGQUIT (Ctrl-\\) is one more way to lose patience: left at its default it would leave the processes to themselves.
     """
 
-    def __init__(self, daemon: Daemon, reload: Callable[[], Awaitable[object]], reopen: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        daemon: Daemon,
+        reload: Callable[[], Awaitable[object]],
+        reopen: Callable[[], None],
+        resized: Callable[[], None],
+    ) -> None:
         self._daemon = daemon
         self._reload = reload
         self._reopen = reopen
@@ -33,6 +39,8 @@ class SignalDesk:
         self._handle(signal.SIGINT, lambda: self._stop(128 + signal.SIGINT))
         self._handle(signal.SIGQUIT, lambda: self._stop(128 + signal.SIGQUIT))
         self._handle(signal.SIGUSR1, self._reopen)
+        if daemon.console.style.terminal:
+            self._handle(signal.SIGWINCH, resized)
         self._handle(signal.SIGUSR2, lambda: daemon.console.notice("SIGUSR2: this version cannot upgrade in place yet"))
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup, which means: live on
             self._handle(signal.SIGHUP, self._hang_up)

@@ -31,6 +31,7 @@ async def status(daemon: Daemon, meter: UsageMeter | None) -> dict[str, object]:
         "instances": [_row(each, used, now) for each in daemon.supervisor.instances()],
     }
     troubles = [trouble for trouble in (daemon.keeper.trouble, daemon.console.trouble) if trouble is not None]
+    troubles += daemon.troubles_elsewhere()
     if troubles:
         answer["trouble"] = "; ".join(troubles)
     return answer

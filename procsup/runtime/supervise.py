@@ -16,11 +16,15 @@ from procsup.core.events import ShutdownRequested
 from procsup.errors import ProcsupError
 from procsup.output.bounded_file import BoundedFile
 from procsup.output.console import Console
+from procsup.output.history import History
 from procsup.output.pump import Pump
+from procsup.output.source import Source
 from procsup.runtime.beginning import Beginning
 from procsup.runtime.daemon import Daemon
+from procsup.runtime.focus import Focus
 from procsup.runtime.keeper import FormationKeeper
 from procsup.runtime.options import OnUp, RunOptions
+from procsup.runtime.outlets import Outlets, journal_or_stdout
 from procsup.runtime.reload import Reloader
 from procsup.runtime.requests import Requests
 from procsup.runtime.signals import SignalDesk
@@ -44,30 +48,52 @@ async def supervise(
     """Until all is over; returns the exit code. `guardian` is a child of ours that is no instance."""
     gc.enable()  # off since the entry point: nothing that a start allocates is garbage
     loop = asyncio.get_running_loop()
+    history = History(options.history)
     log = BoundedFile(options.log, 1, also=(2,)) if options.log is not None else None
+    outlets = Outlets(project.app, options, lambda text: console.notice(f"warning: {text}"))
+    style, sink = journal_or_stdout(options.style) if log is None else (options.style, log.sink())
+
+    def overhear(source: Source, lines: bytes) -> None:
+        history.take(source, lines)
+        outlets.take_notice(source, lines)
+
+    def reopen() -> None:
+        outlets.reopen()
+        if log is not None:
+            log.reopen()
+
     console = Console(
         loop,
         1,
-        options.style,
+        style,
         lambda: daemon.post(READER_GONE),
-        sink=log.sink() if log is not None else None,
+        sink=sink,
         on_trouble=_complain,
+        on_notice=overhear,
     )
     claim = beginning.claim
     keeper = FormationKeeper(claim.folder, beginning.kept, console.notice)
-    pump = Pump(loop, console, options.quiet)
+    pump = Pump(loop, console, options.quiet, taps=[history], audiences=outlets.audiences)
     daemon = Daemon(project, options, beginning, console, pump, keeper, guardian)
+    daemon.troubles_elsewhere = lambda: outlets.troubles
     reloader = Reloader(daemon, read, keeper)
-    requests = Requests(daemon, reloader)
+    requests = Requests(daemon, reloader, history)
 
     async def answer(method: str, params: dict[str, object], _peer: Peer) -> object:
         return await requests.answer(method, params)
 
     server = ControlServer(claim.socket, answer, lambda text, _error: console.notice(f"warning: {text}"))
     desk: SignalDesk | None = None
+    focus = Focus(loop, options.focus, console, history, daemon.terminals) if options.focus is not None else None
+
+    def resized() -> None:
+        console.resized()
+        if focus is not None:
+            focus.resized()
+
     try:
         await server.start()
-        desk = SignalDesk(daemon, reloader.reload, log.reopen if log is not None else lambda: None)
+        desk = SignalDesk(daemon, reloader.reload, reopen, resized)
         exit_code = await _from_start_to_end(daemon, beginning, options)
     except BaseException:
         daemon.kill_all()
@@ -75,9 +101,14 @@ async def supervise(
     finally:
         await keeper.close()
         pump.detach_all()
+        if focus is not None:
+            focus.leave()
         daemon.close()
-        everything = await console.flush_pending(LAST_FLUSH)
+        everything, complaints = await asyncio.gather(console.flush_pending(LAST_FLUSH), outlets.finish(LAST_FLUSH))
+        for complaint in complaints:
+            _complain(complaint)
         claim.lock.release()  # first: who waits for us to be gone may start the next supervisor at once
+        history.close()
         await server.close()
         console.close()
         if desk is not None:

@@ -9,12 +9,13 @@ import asyncio
 import contextlib
 import os
 import selectors
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 
 import pytest
 
 from procsup.output.console import Console
 from procsup.output.pump import Pump
+from procsup.output.speaker import Audience
 from procsup.output.style import Style
 
 NOON = 1_700_000_000.25  # a moment for timestamps
@@ -54,7 +55,13 @@ class Stage:
     """Children are written to with `say`; what reaches procsup's stdout is read with `shown`."""
 
     def __init__(
-        self, loop: StageLoop, style: Style, pipe: tuple[int, int], quiet: frozenset[str], **more: object
+        self,
+        loop: StageLoop,
+        style: Style,
+        pipe: tuple[int, int],
+        quiet: frozenset[str],
+        audiences: Sequence[Audience] = (),
+        **more: object,
     ) -> None:
         self.loop = loop
         self.reader, self.stdout = pipe
@@ -70,7 +77,7 @@ class Stage:
             clock=lambda: NOON,
             **more,  # type: ignore[arg-type]
         )
-        self.pump = Pump(loop, self.console, quiet)
+        self.pump = Pump(loop, self.console, quiet, audiences=audiences)
         self.ends: dict[tuple[str, str], int] = {}
 
     def _count_broken(self) -> None:
@@ -144,7 +151,7 @@ class Theatre:
         self._stages: list[Stage] = []
 
     def stage(self, quiet: frozenset[str] = frozenset(), pipe: tuple[int, int] | None = None, **look: object) -> Stage:
-        sink = {"sink": look.pop("sink")} if "sink" in look else {}
+        sink = {name: look.pop(name) for name in ("sink", "audiences") if name in look}
         style = Style(**{"timestamps": False, **look})  # type: ignore[arg-type]
         stage = Stage(self.loop, style, pipe or os.pipe(), quiet, **sink)
         stage.console.set_names(["web.1", "worker.1"], ["web", "worker"])

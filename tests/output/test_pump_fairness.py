@@ -96,7 +96,7 @@ def test_a_line_without_end_passes_in_bounded_memory_and_others_get_their_turn(t
         while not stage.pump.ended("web.1") or stage.console._writer.waiting_bytes:
             await stage.say("worker.1", b"hello\n")
             stream = next(iter(stage.pump._streams.get("web.1", ())), None)
-            most = max(most, stage.console._writer.waiting_bytes + len(stream.held if stream else b""))
+            most = max(most, stage.console._writer.waiting_bytes + len(stream.speakers[0]._held if stream else b""))
             shown = stage.shown()
             zeros += shown.count(b"\0")
             others += shown.count(b"worker.1 | hello\n")

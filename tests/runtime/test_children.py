@@ -32,10 +32,14 @@ def start(spawner: Spawner, *argv: str, **environment: str) -> Child:
     return spawner.start(argv[0], argv, ENVIRONMENT | environment)
 
 
+def stdout_of(child: Child) -> int:
+    return dict(child.outputs)["stdout"]
+
+
 def end(child: Child) -> tuple[int, bytes, bytes]:
     """Its exit code, and all it has said."""
     said = []
-    for descriptor in (child.stdout, child.stderr):
+    for _, descriptor in child.outputs:
         os.set_blocking(descriptor, True)
         with open(descriptor, "rb") as stream:
             said.append(stream.read())
@@ -53,8 +57,8 @@ def test_it_gets_argv_and_environment_as_they_are(spawner: Spawner) -> None:
 
 def test_stdout_and_stderr_are_apart_and_do_not_block_us(spawner: Spawner) -> None:
     child = start(spawner, "/bin/sh", "-c", "echo out; echo err >&2; kill -TERM $$")
-    assert not os.get_blocking(child.stdout)
-    assert not os.get_blocking(child.stderr)
+    assert [name for name, _ in child.outputs] == ["stdout", "stderr"]
+    assert not any(os.get_blocking(descriptor) for _, descriptor in child.outputs)
     assert end(child) == (-signal.SIGTERM, b"out\n", b"err\n")
 
 
@@ -66,8 +70,8 @@ def test_it_leads_a_session_of_its_own(spawner: Spawner) -> None:
 
 def test_a_stopped_group_is_reached_by_signals_to_it(spawner: Spawner) -> None:
     child = start(spawner, "/bin/sh", "-c", "sleep 1000 & sleep 1000 & echo up; wait")
-    os.set_blocking(child.stdout, True)
-    assert os.read(child.stdout, 10) == b"up\n"
+    os.set_blocking(stdout_of(child), True)
+    assert os.read(stdout_of(child), 10) == b"up\n"
     os.killpg(child.pid, signal.SIGTERM)
     assert end(child)[0] == -signal.SIGTERM  # and the end of its output means that the others are gone as well
 
@@ -119,8 +123,9 @@ except OSError as failed:
     error = [failed.errno, str(failed)]
 said = set()
 for child in children:
-    os.set_blocking(child.stdout, True)
-    said.add(os.read(child.stdout, 20).decode().strip())
+    stdout = dict(child.outputs)["stdout"]
+    os.set_blocking(stdout, True)
+    said.add(os.read(stdout, 20).decode().strip())
     os.killpg(child.pid, 9)
     os.waitpid(child.pid, 0)
 print(json.dumps([len(children), sorted(said), error]))

@@ -41,7 +41,7 @@ class Ears:
         self._said: dict[str, bytes] = {}
         self.drained: list[str] = []
 
-    def attach(self, name: str, type: str, stream: str, pid: int, fd: int) -> None:  # noqa: A002, ARG002
+    def attach(self, name: str, _type: str, stream: str, _pid: int, fd: int, _watch: object = None) -> None:
         old = self._descriptors.get((name, stream))
         if old is not None:
             os.close(old)

@@ -1,0 +1,142 @@
+"""The terminals of instances that have one: who types into them, who watches, and how large they are.
+
+The child sits at the slave side. The master side is read by the pump like any other output; here is what goes in, and
+what came out lately, as it came, for those who look at it on a terminal of their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+
+from procsup.errors import ProcsupError
+from procsup.runtime.child import Window, set_window
+
+_REMEMBERED = 8 * 1024  # bytes of the past that a newcomer sees: about a screen
+_PATIENCE = 2.0  # seconds for a child to read what was typed before
+_UNREAD_AT_MOST = 256 * 1024  # bytes that a watcher may be behind; then it goes on with what is newest
+
+
+class Terminal:
+    """That of one copy of an instance. Takes over `master`, and closes it at the end."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, master: int) -> None:
+        self._loop = loop
+        self._master = os.dup(master)
+        self._past = bytearray()
+        self._watchers: set[_Watcher] = set()
+        self.listener: Callable[[bytes], None] | None = None  # who has it in front of all others
+        self.ended = False
+
+    def hear(self, chunk: bytes) -> None:
+        """What the child wrote; empty when it and all who had the terminal are gone."""
+        if not chunk:
+            self._end()
+        self._past += chunk
+        del self._past[:-_REMEMBERED]
+        for watcher in self._watchers:
+            watcher.see(chunk)
+        if self.listener is not None:
+            self.listener(chunk)
+
+    async def watch(self) -> AsyncGenerator[bytes, None]:
+        """What is on it, and what comes, until it ends."""
+        watcher = _Watcher(self._loop)
+        watcher.see(bytes(self._past))
+        self._watchers.add(watcher)
+        try:
+            while True:
+                while chunk := watcher.next():
+                    yield chunk
+                if self.ended:
+                    return
+                await watcher.wait()
+        finally:
+            self._watchers.discard(watcher)
+
+    async def type(self, text: bytes) -> None:
+        """As if from its keyboard. Raises ProcsupError if the child does not read."""
+        while text:
+            if self.ended:
+                raise ProcsupError("nobody sits at this terminal any more")
+            try:
+                text = text[os.write(self._master, text) :]
+            except BlockingIOError:
+                await self._until_it_reads()
+            except OSError:
+                raise ProcsupError("nobody sits at this terminal any more") from None
+
+    def resize(self, window: Window) -> None:
+        if not self.ended:
+            set_window(self._master, window)
+
+    async def _until_it_reads(self) -> None:
+        writable: asyncio.Future[None] = self._loop.create_future()
+        watched = os.dup(self._master)  # the loop has one writer for each descriptor, and several may type
+        self._loop.add_writer(watched, lambda: writable.done() or writable.set_result(None))  # type: ignore[func-returns-value]
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await writable
+        except TimeoutError:
+            raise ProcsupError("it does not read what is typed; the rest of it was dropped") from None
+        finally:
+            self._loop.remove_writer(watched)
+            os.close(watched)
+
+    def _end(self) -> None:
+        if not self.ended:
+            self.ended = True
+            os.close(self._master)
+
+
+class _Watcher:
+    """What one of those who watch has not seen yet."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._unseen: deque[bytes] = deque()
+        self._size = 0
+        self._news: asyncio.Future[None] | None = None
+
+    def see(self, chunk: bytes) -> None:
+        self._unseen.append(chunk)
+        self._size += len(chunk)
+        while self._size > _UNREAD_AT_MOST:
+            self._size -= len(self._unseen.popleft())
+        if self._news is not None and not self._news.done():
+            self._news.set_result(None)
+
+    def next(self) -> bytes:
+        seen = b""
+        while self._unseen and not seen:
+            seen = self._unseen.popleft()
+            self._size -= len(seen)
+        return seen
+
+    async def wait(self) -> None:
+        self._news = self._loop.create_future()
+        await self._news
+
+
+class Terminals:
+    """Those of the copies that run now, by the instance's name."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._by_name: dict[str, Terminal] = {}
+        self.on_new: Callable[[str, Terminal], None] = _nothing
+
+    def add(self, name: str, master: int) -> Terminal:
+        terminal = self._by_name[name] = Terminal(self._loop, master)
+        self.on_new(name, terminal)
+        return terminal
+
+    def get(self, name: str) -> Terminal | None:
+        terminal = self._by_name.get(name)
+        return terminal if terminal is not None and not terminal.ended else None
+
+
+def _nothing(_name: str, _terminal: Terminal) -> None:
+    pass

@@ -1,0 +1,102 @@
+"""What is asked of one instance by who visits it: to watch its terminal and type there, or to have its environment."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import aclosing
+from typing import Any
+
+from procsup.control.server import Stream
+from procsup.core.model import Instance, InstanceName
+from procsup.errors import UsageError
+from procsup.runtime.child import Window
+from procsup.runtime.daemon import Daemon
+from procsup.runtime.terminals import Terminal
+from procsup.runtime.wording import state_word, why
+
+Params = Mapping[str, Any]
+
+
+class Visits:
+    def __init__(self, daemon: Daemon) -> None:
+        self._daemon = daemon
+        self._supervisor = daemon.supervisor
+        self.methods: Mapping[str, Callable[[Params], Awaitable[object]]] = {
+            "attach": self._attach,
+            "type": self._type,
+            "resize": self._resize,
+            "environment": self._environment,
+        }
+
+    def _only(self, name: str) -> Instance:
+        """The one instance that is meant; a type will do where it has only one."""
+        found = self._supervisor.resolve((name,))
+        if len(found) != 1:
+            raise UsageError(
+                f"{name} has {len(found)} instances; say which: {', '.join(str(each.name) for each in found[:5])}"
+                if found
+                else f"{name} has no instance; start one with: procsup scale {name}=1"
+            )
+        return found[0]
+
+    def _terminal(self, name: str) -> Terminal:
+        instance = self._only(name)
+        terminal = self._daemon.terminals.get(str(instance.name))
+        if terminal is None:
+            self._refuse_without(instance.name)
+            raise UsageError(f"{instance.name} is {state_word(instance)}: nobody sits at its terminal")
+        return terminal
+
+    def _refuse_without(self, name: InstanceName) -> None:
+        if not self._daemon.has_terminal(name):
+            raise UsageError(f"{name} has no terminal; to give it one: procsup start --tty {name.type}")
+
+    async def _attach(self, params: Params) -> object:
+        instance = self._only(params["name"])
+        self._refuse_without(instance.name)
+        return self._screens(instance.name)
+
+    async def _screens(self, name: InstanceName) -> Stream:
+        """One after the other, as its copies come and go; until it is gone from the formation, or we are."""
+        while (instance := self._supervisor.instance(name)) is not None:
+            terminal = self._daemon.terminals.get(str(name))
+            if terminal is None:
+                yield "gone", {"state": state_word(instance), "why": why(instance, self._daemon.now())}
+                await self._daemon.until(lambda: self._another(name))
+                if self._daemon.finished.done():
+                    return
+                continue
+            yield "here", {"instance": str(name), "pid": instance.pid}
+            async with aclosing(terminal.watch()) as chunks:
+                async for chunk in chunks:
+                    yield "screen", {"text": chunk.decode(errors="surrogateescape")}
+            # The leader's end is news of its own, which comes after that of its terminal.
+            await self._daemon.until(lambda: self._copy_gone(name, instance.pid))
+
+    def _another(self, name: InstanceName) -> bool:
+        known = self._supervisor.instance(name) is not None
+        return not known or self._daemon.finished.done() or self._daemon.terminals.get(str(name)) is not None
+
+    def _copy_gone(self, name: InstanceName, pid: int | None) -> bool:
+        instance = self._supervisor.instance(name)
+        return instance is None or instance.pid != pid or pid is None or self._daemon.finished.done()
+
+    async def _type(self, params: Params) -> object:
+        await self._terminal(params["name"]).type(params["text"].encode(errors="surrogateescape"))
+        return None
+
+    async def _resize(self, params: Params) -> object:
+        self._terminal(params["name"]).resize(Window(params["rows"], params["columns"]))
+        return None
+
+    async def _environment(self, params: Params) -> object:
+        """Not its cookie: what is started with it does not belong to the instance, and is not stopped with it."""
+        instance = self._only(params["name"])
+        project = self._daemon.project
+        type_, number = instance.name
+        return {
+            "root": project.root,
+            "environment": project.instance_environment(
+                type_, number, instance.port, instance.unique_int, self._supervisor.type_ports
+            ),
+        }

@@ -1,0 +1,84 @@
+"""A terminal with a program at it: what a person types, and what is on it so far."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import select
+import subprocess
+import termios
+import time
+from pathlib import Path
+
+from tests.e2e.app import PATIENCE
+
+
+class Screen:
+    """`argv` is in the foreground of a session of its own, whose terminal this is."""
+
+    def __init__(self, argv: list[str], folder: Path, environment: dict[str, str], size: tuple[int, int]) -> None:
+        self.master, slave = os.openpty()
+        termios.tcsetwinsize(self.master, size)
+        self.before = termios.tcgetattr(self.master)
+        self.output = b""
+        self.process = subprocess.Popen(
+            argv,
+            cwd=folder,
+            env={**environment, "TERM": "xterm-256color"},
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )
+        os.close(slave)
+
+    @property
+    def text(self) -> str:
+        return self.output.decode(errors="replace")
+
+    def type(self, text: str) -> None:
+        os.write(self.master, text.encode())
+
+    def resize(self, rows: int, columns: int) -> None:
+        termios.tcsetwinsize(self.master, (rows, columns))
+
+    def wait_for(self, pattern: str, times: int = 1) -> re.Match[str]:
+        """Until it has shown that so many times; the last of the matches."""
+        until = time.monotonic() + PATIENCE
+        while len(found := list(re.finditer(pattern, self.text))) < times:
+            if not self._read(until - time.monotonic()):
+                raise AssertionError(f"no {pattern!r} ({times} times) in {self.text!r}")
+        return found[times - 1]
+
+    def end(self) -> int:
+        """Read to the end, and wait for it."""
+        until = time.monotonic() + PATIENCE
+        while self._read(until - time.monotonic()):
+            pass
+        return self.process.wait(PATIENCE)
+
+    def as_before(self) -> bool:
+        """The terminal is as its owner knew it: keys are echoed, Ctrl-C is a signal."""
+        return termios.tcgetattr(self.master) == self.before
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.end()
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        os.close(self.master)
+
+    def _read(self, seconds: float) -> bytes:
+        if seconds <= 0 or not select.select([self.master], [], [], seconds)[0]:
+            return b""
+        try:
+            said = os.read(self.master, 65536)
+        except OSError:  # nobody is there any more
+            return b""
+        self.output += said
+        return said
