@@ -82,6 +82,31 @@ def test_a_quiet_line_is_not_starved_while_the_reader_is_slow(theatre) -> None:
     theatre.run(play())
 
 
+def test_lines_stay_whole_however_long_the_reader_stays_away(theatre) -> None:
+    stage = theatre.stage()
+
+    async def play() -> None:
+        for name in ("web.1", "worker.1"):
+            stage.child(name)
+            os.set_blocking(stage.ends[name, "stdout"], False)
+        halves = LINE * 600 + LINE[:50], LINE[50:] + LINE * 600  # of a line, too
+        for name in ("web.1", "worker.1"):
+            await stage.say(name, halves[0])
+        while not stage.console.full:
+            stage.console.notice("x" * 1000)
+        for name in ("web.1", "worker.1"):
+            await stage.say(name, halves[1])
+        await stage.silence(10)
+        shown = await stage.all_shown(lambda data: data.count(b"worker.1 | ") + data.count(b"web.1    | ") >= 2402)
+        lines = {line for line in shown.splitlines(keepends=True) if b"procsup" not in line}
+        assert lines == {b"worker.1 | " + LINE, b"web.1    | " + LINE}
+        await stage.say("web.1", b"Name: ")
+        await stage.silence()
+        assert stage.shown() == b"web.1    | Name: "
+
+    theatre.run(play())
+
+
 def test_a_line_without_end_passes_in_bounded_memory_and_others_get_their_turn(theatre) -> None:
     stage = theatre.stage()
     size = 64 * 1024 * 1024
