@@ -11,7 +11,7 @@ import pytest
 
 from tests import leaks
 
-_STEERING = ("PROCSUP_", "PORT", "PROCFILE", "NO_COLOR", "FORCE_COLOR", "XDG_", "NOTIFY_", "LISTEN_")
+_STEERING = ("PROCSUP_", "PORT", "PROCFILE", "NO_COLOR", "FORCE_COLOR", "XDG_", "NOTIFY_", "LISTEN_", "TERM", "JOURNAL_")
 
 
 @pytest.fixture(autouse=True, scope="session")

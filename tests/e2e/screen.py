@@ -9,23 +9,23 @@ import select
 import subprocess
 import termios
 import time
-from pathlib import Path
 
-from tests.e2e.app import PATIENCE
+from tests.e2e.app import PATIENCE, App
 
 
 class Screen:
     """`argv` is in the foreground of a session of its own, whose terminal this is."""
 
-    def __init__(self, argv: list[str], folder: Path, environment: dict[str, str], size: tuple[int, int]) -> None:
+    def __init__(self, app: App, *argv: str, size: tuple[int, int] = (24, 80)) -> None:
         self.master, slave = os.openpty()
         termios.tcsetwinsize(self.master, size)
         self.before = termios.tcgetattr(self.master)
         self.output = b""
+        self._closed = False
         self.process = subprocess.Popen(
             argv,
-            cwd=folder,
-            env={**environment, "TERM": "xterm-256color"},
+            cwd=app.folder,
+            env={"TERM": "xterm-256color", **app.environment},
             stdin=slave,
             stdout=slave,
             stderr=slave,
@@ -55,13 +55,19 @@ class Screen:
     def end(self) -> int:
         """Read to the end, and wait for it."""
         until = time.monotonic() + PATIENCE
-        while self._read(until - time.monotonic()):
+        while not self._closed and self._read(until - time.monotonic()):
             pass
         return self.process.wait(PATIENCE)
 
     def as_before(self) -> bool:
         """The terminal is as its owner knew it: keys are echoed, Ctrl-C is a signal."""
         return termios.tcgetattr(self.master) == self.before
+
+    def close_window(self) -> None:
+        """As a person closes it, whatever runs in it."""
+        if not self._closed:
+            os.close(self.master)
+        self._closed = True
 
     def close(self) -> None:
         if self.process.poll() is None:
@@ -71,7 +77,7 @@ class Screen:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
-        os.close(self.master)
+        self.close_window()
 
     def _read(self, seconds: float) -> bytes:
         if seconds <= 0 or not select.select([self.master], [], [], seconds)[0]:

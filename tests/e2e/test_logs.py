@@ -130,7 +130,7 @@ def test_only_colours_of_what_was_said_reach_a_terminal(app: App) -> None:
     app.write("web", r"printf '\033]0;title\007\033[2J\033[31mred\033[0m\n'; exec sleep 1000")
     app.write("Procfile", "web: sh web\n")
     app.start().wait_for("red")
-    terminal = Screen([*COMMAND, "logs", "web"], app.folder, app.environment, (24, 80))
+    terminal = Screen(app, *COMMAND, "logs", "web")
     try:
         terminal.wait_for("red")
         assert terminal.end() == 0

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.app import COMMAND, PATIENCE, App
-from tests.e2e.terminal import Terminal
+from tests.e2e.screen import Screen
 
 STAY = "exec sleep 1000"
 
@@ -119,30 +119,30 @@ def test_colour_on_a_pipe(app: App, variables: dict[str, str], arguments: tuple[
 
 
 @pytest.fixture
-def terminals(app: App) -> Iterator[list[Terminal]]:
-    opened: list[Terminal] = []
+def terminals(app: App) -> Iterator[list[Screen]]:
+    opened: list[Screen] = []
     yield opened
     for terminal in opened:
         terminal.close()
 
 
 @pytest.mark.parametrize(("variables", "coloured"), [({"TERM": "xterm"}, True), ({"NO_COLOR": "1"}, False)])
-def test_colour_on_a_terminal(app: App, terminals: list[Terminal], variables: dict[str, str], coloured: bool) -> None:
+def test_colour_on_a_terminal(app: App, terminals: list[Screen], variables: dict[str, str], coloured: bool) -> None:
     app.write("Procfile", f"web: sh -c 'echo hello; {STAY}'\n")
     app.environment |= variables
-    terminals.append(terminal := Terminal(app))
-    terminal.read_until("hello")
+    terminals.append(terminal := Screen(app, *COMMAND, "start"))
+    terminal.wait_for("hello")
     assert bool(re.search(COLOURED, terminal.text)) is coloured
 
 
 def test_ctrl_c_typed_on_a_terminal_ends_it_and_reaches_the_children_only_through_procsup(
-    app: App, terminals: list[Terminal]
+    app: App, terminals: list[Screen]
 ) -> None:
     app.write("Procfile", """web: sh -c 'trap "echo got INT" INT; trap "echo got TERM; exit" TERM; echo up; cat'\n""")
-    terminals.append(terminal := Terminal(app))
-    terminal.read_until(r" up\r")
-    terminal.type(b"keys that nobody steals\n\x03")
-    terminal.read_until(r"0 left")
+    terminals.append(terminal := Screen(app, *COMMAND, "start"))
+    terminal.wait_for(r" up\r")
+    terminal.type("keys that nobody steals\n\x03")
+    terminal.wait_for(r"0 left")
     assert terminal.process.wait(PATIENCE) == 130
     assert "got INT" not in terminal.text
     assert "keys that" not in terminal.text.replace("keys that nobody steals\r\n", "", 1)  # the terminal's own echo

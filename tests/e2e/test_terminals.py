@@ -28,7 +28,7 @@ def screen(app: App) -> Iterator[NewScreen]:
     opened: list[Screen] = []
 
     def open_screen(*arguments: str, size: tuple[int, int] = (24, 80)) -> Screen:
-        opened.append(Screen([*COMMAND, *arguments], app.folder, app.environment, size))
+        opened.append(Screen(app, *COMMAND, *arguments, size=size))
         return opened[-1]
 
     yield open_screen

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.app import COMMAND, PATIENCE, App
-from tests.e2e.terminal import Terminal
+from tests.e2e.screen import Screen
 from tests.faults.reader import Ledger, Reader
 from tests.faults.watching import NOISE, within
 
@@ -215,8 +215,8 @@ _SGR = re.compile(r"\x1b\[[\d;:]*m")
 @pytest.mark.parametrize("arguments", [(), ("--raw",)])
 def test_f14_only_colours_of_a_child_reach_a_terminal(app: App, arguments: tuple[str, ...]) -> None:
     app.write("Procfile", f"web: sh -c 'printf \"{_CONTROLS}\"; exec sleep 1000'\n")
-    with closing(Terminal(app, "--color", "never", *arguments)) as terminal:
-        terminal.read_until("bold.plain\r\n")
+    with closing(Screen(app, *COMMAND, "start", "--color", "never", *arguments)) as terminal:
+        terminal.wait_for("bold.plain\r\n")
     assert "\x1b[31mred\x1b[0m 10%" in terminal.text
     assert "[/red] [bold]plain" in terminal.text
     if arguments:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import re
-import select
 import signal
-import struct
-import subprocess
-import termios
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.app import COMMAND, PATIENCE, App, alive
+from tests.e2e.screen import Screen
 from tests.faults.watching import NOISE, READY, Record, everybody, in_words, until, within
 
 pytestmark = pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="looks into /proc")
@@ -25,39 +20,7 @@ _CAREFUL = """sh -c 'trap "sleep 0.3; touch clean; exit 0" TERM; echo ready $$; 
 _START = " ".join((*COMMAND, "start", "--color", "never", "--grace", "5"))
 
 
-class Terminal:
-    """A terminal, and what its session begins with: procsup itself, or a shell that one can type at."""
-
-    def __init__(self, app: App, *command: str) -> None:
-        self.master, slave = os.openpty()
-        self.process = subprocess.Popen(
-            command, cwd=app.folder, env=app.environment | {"PS1": "$ "}, stdin=slave, stdout=slave, stderr=slave,
-            start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-        )  # fmt: skip
-        os.close(slave)
-        self.text = ""
-        self._open = True
-
-    def wait_for(self, pattern: str, times: int = 1) -> re.Match[str]:
-        while len(found := list(re.finditer(pattern, self.text))) < times:
-            assert select.select([self.master], [], [], PATIENCE)[0], f"no {pattern!r} in:\n{self.text}"
-            self.text += os.read(self.master, 65536).decode(errors="replace")
-        return found[times - 1]
-
-    def type(self, keys: bytes) -> None:
-        os.write(self.master, keys)
-
-    def resize(self, lines: int, columns: int) -> None:
-        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
-
-    def close(self) -> None:
-        """As one closes a window."""
-        if self._open:
-            os.close(self.master)
-        self._open = False
-
-
-Open = Callable[..., Terminal]
+Open = Callable[..., Screen]
 
 
 def _state_of(pid: int) -> str:
@@ -69,15 +32,16 @@ def _state_of(pid: int) -> str:
 
 @pytest.fixture
 def open_terminal(app: App) -> Iterator[Open]:
-    terminals: list[Terminal] = []
+    app.environment["PS1"] = "$ "
+    terminals: list[Screen] = []
 
-    def open_one(*command: str) -> Terminal:
-        terminals.append(Terminal(app, *command))
+    def open_one(*command: str) -> Screen:
+        terminals.append(Screen(app, *command))
         return terminals[-1]
 
     yield open_one
     for each in terminals:
-        each.close()
+        each.close_window()
         if each.process.poll() is None:
             each.process.kill()
         each.process.wait(PATIENCE)
@@ -90,7 +54,7 @@ def test_f33_a_closed_terminal_stops_all_with_their_grace(
     terminal = open_terminal("sh", "-c", f"exec {_START}")
     terminal.wait_for("ready", 2)
     with within(1 + NOISE) as took:
-        terminal.close()
+        terminal.close_window()
         assert terminal.process.wait(PATIENCE) in (0, 128 + signal.SIGHUP)
     record_property("after its terminal was closed all was down within", in_words(took.seconds))
     assert (app.folder / "clean").exists(), "it was killed without its grace"
@@ -100,12 +64,12 @@ def test_f33_a_closed_terminal_stops_all_with_their_grace(
 def test_f33_a_terminal_closed_while_procsup_is_stopped_by_ctrl_z_leaves_nobody(app: App, open_terminal: Open) -> None:
     app.write("Procfile", f"web: {_CAREFUL}\n")
     terminal = open_terminal("sh", "-i")
-    terminal.type(f"{_START}\n".encode())
+    terminal.type(f"{_START}\n")
     terminal.wait_for(r"\| ready \d")
     supervisor = int(app.ask("info")["pid"])
-    terminal.type(b"\x1a")
+    terminal.type("\x1a")
     until(lambda: _state_of(supervisor) == "T")
-    terminal.close()
+    terminal.close_window()
     until(lambda: not everybody())
     assert (app.folder / "clean").exists(), "it was killed without its grace"
 
@@ -113,22 +77,22 @@ def test_f33_a_terminal_closed_while_procsup_is_stopped_by_ctrl_z_leaves_nobody(
 def test_f33_ctrl_z_stops_procsup_alone_and_fg_lets_it_go_on(app: App, open_terminal: Open) -> None:
     app.write("Procfile", f"web: {READY}\n")
     terminal = open_terminal("sh", "-i")
-    terminal.type(f"{_START}\n".encode())
+    terminal.type(f"{_START}\n")
     web = int(terminal.wait_for(r"\| ready (\d+)\r")[1])
     supervisor = int(app.ask("info")["pid"])
-    terminal.type(b"\x1a")
+    terminal.type("\x1a")
     until(lambda: _state_of(supervisor) == "T")
     assert _state_of(web) == "S"
     os.kill(web, signal.SIGKILL)  # nobody sees it before procsup goes on
-    terminal.type(b"fg\n")
+    terminal.type("fg\n")
     until(lambda: _state_of(supervisor) != "T")
     again = int(terminal.wait_for(r"\| ready (\d+)\r", 2)[1])
     assert alive(again)
-    terminal.type(b"\x03")
+    terminal.type("\x03")
     terminal.wait_for("1 stopped, 0 killed, 0 left")
-    terminal.type(b"echo code $?\n")
+    terminal.type("echo code $?\n")
     terminal.wait_for("code 130")
-    terminal.type(b"exit\n")
+    terminal.type("exit\n")
     assert terminal.process.wait(PATIENCE) == 0
 
 
@@ -136,7 +100,7 @@ def test_f33_ctrl_c_in_a_pipeline_stops_all_with_their_grace(app: App, open_term
     app.write("Procfile", f"web: {_CAREFUL}\n")
     terminal = open_terminal("sh", "-c", f"{_START} | cat")
     terminal.wait_for("ready")
-    terminal.type(b"\x03")
+    terminal.type("\x03")
     terminal.process.wait(PATIENCE)
     # The shell waits for its last program only.
     until(lambda: not everybody())
