@@ -80,7 +80,7 @@ def await_supervisor(pid: int, report: int, log: str) -> int:
             raise ProcsupError(f"all has ended: {failed}; the output is in {log}")
         click.echo(f"all has ended; the output is in {log}")
         return 0
-    click.echo(f"procsup runs in the background, pid {pid}; its output is in {log}")
+    click.echo(f"procsup runs in the background, pid {pid}; procsup logs -f shows its output, which also goes to {log}")
     if failed:
         raise ProcsupError(f"not up: {failed}; it keeps trying: procsup status says why, procsup shutdown ends it")
     return 0
