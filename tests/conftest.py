@@ -11,7 +11,18 @@ import pytest
 
 from tests import leaks
 
-_STEERING = ("PROCSUP_", "PORT", "PROCFILE", "NO_COLOR", "FORCE_COLOR", "XDG_", "NOTIFY_", "LISTEN_", "TERM", "JOURNAL_")
+_STEERING = (
+    "PROCSUP_",
+    "PORT",
+    "PROCFILE",
+    "NO_COLOR",
+    "FORCE_COLOR",
+    "XDG_",
+    "NOTIFY_",
+    "LISTEN_",
+    "TERM",
+    "JOURNAL_",
+)
 
 
 @pytest.fixture(autouse=True, scope="session")

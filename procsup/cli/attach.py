@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from procsup.cli.options import Common, project_options, running_names
-from procsup.errors import NotRunning, ProcsupError, UsageError
+from procsup.errors import ProcsupError, UsageError
 
 if TYPE_CHECKING:
     from procsup.control.client import Client
+
+_AT_ONCE = 64 * 1024  # bytes typed in one request: as JSON they may be six times as many
 
 
 @click.command()
@@ -37,6 +39,7 @@ def attach(common: Common, instance: str) -> None:
     with common.connect() as screen, common.connect() as keyboard:
         screen.begin("attach", name=instance)
         first = screen.receive()  # a refusal comes before the terminal is touched
+        signal.signal(signal.SIGTERM, _end)  # else the terminal would stay raw
         with RawMode(0):
             _say(f"attached to {instance}; Ctrl-] leaves")
             seat = _Seat(instance, screen, keyboard)
@@ -50,15 +53,20 @@ class _Seat:
         self._screen = screen
         self._keyboard = keyboard
         self._resized, self._resizing = os.pipe()
+        self._typed = b""  # what has not been passed on yet
+        self._resized_since = False
+        self._asked = False  # something was passed on, and its answer is still to come
 
     def sit(self) -> None:
         """Until Ctrl-], or the end of the instance or its supervisor."""
+        from procsup.control.client import SupervisorGone
+
         os.set_blocking(self._resizing, False)
         signal.set_wakeup_fd(self._resizing, warn_on_full_buffer=False)
         before = signal.signal(signal.SIGWINCH, lambda *_: None)
         try:
             with selectors.DefaultSelector() as selector:
-                for readable in (0, self._screen, self._resized):
+                for readable in (0, self._screen, self._keyboard, self._resized):
                     selector.register(readable, selectors.EVENT_READ)
                 while not self._screen.ended:
                     for key, _ in selector.select():
@@ -66,6 +74,11 @@ class _Seat:
                             return
                         if key.fileobj is self._screen:
                             self.show(self._screen.receive())
+                        elif key.fileobj is self._keyboard:
+                            try:
+                                self._answered()
+                            except SupervisorGone:  # which the screen tells
+                                selector.unregister(self._keyboard)
                         elif key.fileobj == self._resized:
                             os.read(self._resized, 4096)
                             self._resize()
@@ -91,24 +104,49 @@ class _Seat:
 
         keys = os.read(0, 4096)
         typed, left, _ = keys.partition(LEAVE)
-        if typed:
-            self._ask("type", text=typed.decode(errors="surrogateescape"))
+        self._typed += typed
+        self._pass_on()
         return bool(keys) and not left
 
     def _resize(self) -> None:
+        self._resized_since = True
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        """One request at a time, and not waited for: where nobody reads what is typed, the answer takes seconds."""
+        if self._asked:
+            return
         size = os.get_terminal_size(1)
-        if size.lines and size.columns:
+        if self._resized_since and size.lines and size.columns:
             self._ask("resize", rows=size.lines, columns=size.columns)
+        elif self._typed:
+            typed, self._typed = self._typed[:_AT_ONCE], self._typed[_AT_ONCE:]
+            self._ask("type", text=typed.decode(errors="surrogateescape"))
+        self._resized_since = False
 
     def _ask(self, method: str, **params: object) -> None:
+        self._asked = True
+        self._keyboard.begin(method, name=self._name, **params)
+
+    def _answered(self) -> None:
+        """Raises SupervisorGone."""
+        from procsup.control.client import SupervisorGone
+
         try:
-            self._keyboard.call(method, name=self._name, **params)
-        except NotRunning:
+            self._keyboard.receive()
+        except SupervisorGone:
             raise
         except UsageError:
             pass  # it has just ended, which the screen tells
         except ProcsupError as error:
+            self._typed = b""
             _say(str(error))
+        self._asked = False
+        self._pass_on()
+
+
+def _end(number: int, _frame: object) -> None:
+    raise SystemExit(128 + number)
 
 
 def _say(text: str) -> None:

@@ -87,7 +87,7 @@ def _connected(common: Common) -> Client:
 def parse_moment(text: str, now: float) -> float:
     """`10m` ago, or a time of today (or yesterday, if it is still to come), or a date; in seconds since the epoch."""
     if match := re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", text):
-        return now - float(match[1]) * _UNITS[match[2]]
+        return max(0.0, now - float(match[1]) * _UNITS[match[2]])  # a number without bounds is none in JSON
     try:
         if match := re.fullmatch(r"(\d\d?):(\d\d)(?::(\d\d))?", text):
             hour, minute, second = (int(part or 0) for part in match.groups())

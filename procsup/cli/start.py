@@ -21,6 +21,7 @@ from procsup.cli.options import (
     running_names,
 )
 from procsup.cli.outlets import Size, chosen_folder, chosen_receiver, for_journal, outlet_options
+from procsup.errors import UsageError
 
 if TYPE_CHECKING:
     from procsup.config.project import Project
@@ -82,6 +83,10 @@ def start(
       procsup start --log-dir log --log-size 50M
       procsup start --syslog udp://logs.example.com:514
     """
+    if detach and focus:
+        raise UsageError(
+            "--focus needs the terminal that --detach leaves; give it one of its own with --tty, then attach"
+        )
     if names and _started_in_a_running_one(common, names):
         return 0
     read = common.project_reader(port)
@@ -99,7 +104,7 @@ def start(
 
 def _started_in_a_running_one(common: Common, names: tuple[str, ...]) -> bool:
     from procsup.cli.control import report
-    from procsup.errors import NotRunning, UsageError
+    from procsup.errors import NotRunning
 
     root = common.locate().root
     try:
@@ -151,8 +156,10 @@ def _run_options(
     from procsup.core.model import RestartPolicy, RestartRule, StopStep, stop_plan
     from procsup.runtime.options import Policy, RunOptions
 
-    for name in (*names, *(each.partition(".")[0] for each in (*quiet, *tty))):
+    for name in names:
         project.type(name)  # raises for a name that is not there
+    for name in (*quiet, *tty):
+        _check_name(project, name)
     style = chosen_style(**look, status=not no_status)
     return RunOptions(
         style=style,
@@ -173,13 +180,18 @@ def _run_options(
 
 def _focused(project: Project, name: str) -> str:
     """The instance: of a type its first. Raises UsageError where there is no terminal to give."""
-    from procsup.errors import UsageError
-
     if not (os.isatty(0) and os.isatty(1)):
         raise UsageError("--focus needs a terminal; without one use --tty, and procsup attach from where there is one")
-    type_, _, number = name.partition(".")
+    _check_name(project, name)
+    return name if "." in name else f"{name}.1"
+
+
+def _check_name(project: Project, name: str) -> None:
+    """Of a type, or of an instance of one, be it there or not. Raises UsageError."""
+    type_, dot, number = name.partition(".")
     project.type(type_)
-    return f"{type_}.{number or 1}"
+    if dot and not (number.isascii() and number.isdigit() and number[0] != "0"):
+        raise UsageError(f'"{name}" is no instance; write {type_}, or {type_}.1')
 
 
 def _window(taken: int) -> Window:

@@ -35,6 +35,8 @@ class SyslogAddress(NamedTuple):
             found = socket.getaddrinfo(self.host, self.port, type=self.type)
         except OSError as error:
             raise UsageError(f"--syslog {self}: {self.host} is not known: {error.strerror}") from error
+        except UnicodeError:
+            raise UsageError(f"--syslog: {self.host!r} cannot be the name of a host") from None
         return [Place(family, address) for family, _, _, _, address in found]
 
     @property

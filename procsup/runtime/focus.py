@@ -12,7 +12,7 @@ from contextlib import suppress
 from procsup.errors import ProcsupError
 from procsup.output.console import Console
 from procsup.output.history import History
-from procsup.output.raw_mode import LEAVE, RawMode
+from procsup.output.raw_mode import LEAVE, TIDY, RawMode
 from procsup.output.replay import show_again
 from procsup.runtime.child import Window
 from procsup.runtime.terminals import Terminal, Terminals
@@ -50,6 +50,7 @@ class Focus:
         self._terminal.listener = None
         self._terminal = None
         self._raw.leave()
+        self._console.pass_through(TIDY)
         self._console.come_back()
         waited = self._history.since(self._before, lambda name: name != self._name)
         show_again(self._loop, self._console, waited)

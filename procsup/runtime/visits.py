@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
+from functools import partial
 from typing import Any
 
 from procsup.control.server import Stream
@@ -66,12 +67,13 @@ class Visits:
                 if self._daemon.finished.done():
                     return
                 continue
-            yield "here", {"instance": str(name), "pid": instance.pid}
+            pid = instance.pid  # kept: the next copy's may be there before anybody looks again
+            yield "here", {"instance": str(name), "pid": pid}
             async with aclosing(terminal.watch()) as chunks:
                 async for chunk in chunks:
                     yield "screen", {"text": chunk.decode(errors="surrogateescape")}
             # The leader's end is news of its own, which comes after that of its terminal.
-            await self._daemon.until(lambda: self._copy_gone(name, instance.pid))
+            await self._daemon.until(partial(self._copy_gone, name, pid))
 
     def _another(self, name: InstanceName) -> bool:
         known = self._supervisor.instance(name) is not None

@@ -70,6 +70,7 @@ def test_it_outlives_the_restart_and_the_end_of_the_instance(app: App) -> None:
 
 def test_since_takes_a_time_ago_and_refuses_what_is_none(talking: App) -> None:
     assert len(texts(talking.ok("logs", "web", "--since", "10m"))) == 3
+    assert len(texts(talking.ok("logs", "web", "--since", "9" * 400 + "d"))) == 3
     assert talking.ok("logs", "web", "--since", "2100-01-01") == ""
     refused = talking.run("logs", "--since", "yesterday")
     assert refused.returncode == 2

@@ -185,6 +185,7 @@ def test_with_nobody_there_all_goes_on_and_the_end_says_what_is_lost(app: App, r
     [
         ("localhost", "'localhost' is no address; write unix:PATH, udp://HOST:514 or tcp://HOST:PORT"),
         ("udp://nowhere.invalid", "nowhere.invalid is not known: "),
+        (f"udp://{'x' * 300}", "cannot be the name of a host"),
     ],
 )
 def test_an_address_that_cannot_be_is_an_error_before_anything_starts(app: App, address: str, told: str) -> None:

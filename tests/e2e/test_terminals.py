@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -95,6 +97,53 @@ def test_ctrl_c_goes_to_the_instance_and_its_next_copy_takes_the_place(app: App,
     terminal.wait_for(r"copy (\d+)", 3)
 
 
+def test_the_next_copy_takes_the_place_after_a_restart_on_command(app: App, screen: NewScreen) -> None:
+    app.write("Procfile", "web: sh -c 'echo copy $$; exec sleep 1000'\n")
+    app.start("--tty", "web").wait_for("copy")
+    terminal = screen("attach", "web.1")
+    first = terminal.wait_for(r"copy (\d+)")[1]
+    app.ok("restart", "web.1")
+    assert terminal.wait_for(r"copy (\d+)", 2)[1] != first
+    app.ok("scale", "web=0", "--wait")
+    assert terminal.end() == 0
+    assert terminal.as_before()
+
+
+def test_who_pastes_much_into_one_that_does_not_read_can_leave_at_once(app: App, screen: NewScreen) -> None:
+    app.write("Procfile", "web: sh -c 'stty raw -echo; echo ready; exec sleep 1000'\n")
+    app.start("--tty", "web").wait_for("ready")
+    terminal = screen("attach", "web.1")
+    terminal.wait_for("ready")
+    for _ in range(30):
+        terminal.type("x" * 3000)
+    begun = time.monotonic()
+    terminal.type("\x1d")
+    assert terminal.end() == 0
+    assert time.monotonic() - begun < 10  # it was 2 s for each 4 KiB
+    assert terminal.as_before()
+
+
+def test_all_of_what_is_pasted_arrives(app: App, screen: NewScreen) -> None:
+    app.write("Procfile", "web: sh -c 'stty raw -echo; echo ready; head -c 300000 | cksum; exec sleep 1000'\n")
+    app.start("--tty", "web").wait_for("ready")
+    terminal = screen("attach", "web.1")
+    terminal.wait_for("ready")
+    text = "".join(f"{number:06}" for number in range(50_000))
+    for start in range(0, len(text), 3000):
+        terminal.type(text[start : start + 3000])
+    wanted = subprocess.run(["cksum"], input=text, capture_output=True, text=True, check=True).stdout.strip()
+    terminal.wait_for(wanted)
+
+
+def test_a_terminated_visit_leaves_the_terminal_as_it_was(debugged: App, screen: NewScreen) -> None:
+    debugged.start("--tty", "web").wait_for(r"\(Pdb\)")
+    terminal = screen("attach", "web.1")
+    terminal.wait_for(r"\(Pdb\) ")
+    terminal.process.terminate()
+    assert terminal.end() == 143
+    assert terminal.as_before()
+
+
 def test_the_end_of_the_supervisor_is_the_end_of_the_visit(debugged: App, screen: NewScreen) -> None:
     supervisor = debugged.start("--tty", "web")
     supervisor.wait_for(r"\(Pdb\)")
@@ -164,6 +213,35 @@ def test_the_terminal_is_given_back_when_procsup_is_stopped_in_focus(debugged: A
     assert terminal.end() == 0
     assert terminal.as_before()
     assert "0 left" in terminal.text
+
+
+def test_a_terminal_that_nobody_reads_holds_nothing_up_when_it_is_given_back(app: App, screen: NewScreen) -> None:
+    app.write("Procfile", "web: seq 1 1000000000\nworker: sleep 1000\n")
+    terminal = screen("start", "--focus", "web")
+    app.until_running("web.1", "worker.1")
+    app.ok("stop", "web")  # while nothing is read
+    app.ok("restart", "worker")
+    terminal.process.terminate()
+    terminal.wait_for("0 left")
+    terminal.end()
+    assert terminal.as_before()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "refusal"),
+    [
+        (("--focus", "web", "--detach"), "--focus needs the terminal that --detach leaves"),
+        (("--focus", "web.x"), '"web.x" is no instance; write web, or web.1'),
+        (("--focus", "web."), '"web." is no instance; write web, or web.1'),
+    ],
+)
+def test_a_focus_that_cannot_be_is_refused(
+    app: App, screen: NewScreen, arguments: tuple[str, ...], refusal: str
+) -> None:
+    app.write("Procfile", "web: sleep 1000\n")
+    terminal = screen("start", *arguments)
+    assert terminal.end() == 2
+    assert refusal in terminal.text
 
 
 def test_exec_has_the_environment_and_folder_of_an_instance(app: App) -> None:
