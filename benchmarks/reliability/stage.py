@@ -161,7 +161,8 @@ class Stage:
         """Wait until all of them said so. Raises `Late`."""
         if until(lambda: all(len(self.pids(name)) >= each for name in names), within) is None:
             there = {name: len(self.pids(name)) for name in names}
-            raise Late(f"not started within {within:g} s: {there}; {self._runs[-1].said[-200:]!r}")
+            over = self._runs[-1].process.poll() is not None
+            raise Late(f"not all there within {within:g} s: {there}" + ("; the tool itself has ended" if over else ""))
 
     def start(self, argv: Sequence[str | Path], **popen: Any) -> Running:
         """Run a tool in the project's folder, as the leader of its own session, its words in a log."""
