@@ -22,10 +22,14 @@ WITH_PROCESSES = ("tests/runtime", "tests/e2e", "tests/faults", "tests/boot")
 # What real services and faults need: a file that the package brings, and the package's name with Debian.
 PACKAGES = {
     "/usr/bin/redis-server": "redis-server",
+    "/usr/sbin/rabbitmq-server": "rabbitmq-server",
+    "/usr/lib/postgresql": "postgresql",
     "/usr/sbin/rsyslogd": "rsyslog",
     "/usr/bin/faketime": "faketime",
     "/usr/bin/systemd-nspawn": "systemd-container",
     "/usr/sbin/debootstrap": "debootstrap",
+    "/usr/bin/qemu-system-x86_64": "qemu-system-x86",
+    "/usr/bin/cpio": "cpio",
 }
 
 

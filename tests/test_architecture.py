@@ -66,6 +66,8 @@ RULES: dict[str, May] = {
 for _room in ("usage", "tree"):
     RULES[f"procsup.runtime.{_room}"] = RULES["procsup.runtime"]._replace(others=("psutil",))
 
+RULES["procsup.runtime.watching"] = RULES["procsup.runtime"]._replace(others=("watchfiles",))
+
 # The resolver cannot be asked without waiting; a thread of the loop's own would be waited for at the end.
 RULES["procsup.output.syslog_link"] = May(
     ours=RULES["procsup.output"].ours, restricted=(*RULES["procsup.output"].restricted, "threading")
@@ -242,6 +244,16 @@ def test_a_client_starts_without_what_it_does_not_need() -> None:
     program = (
         "import sys; import procsup.cli.main, procsup.cli.scale, procsup.cli.control, procsup.control.client;"
         "import procsup.config.formation, procsup.config.location;"
+        f"print(*[name for name in {heavy!r} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_the_first_child_is_started_before_what_only_the_loop_needs_is_loaded() -> None:
+    heavy = ("asyncio", "tomllib", "rich", "psutil", "dotenv", "dataclasses", "subprocess")
+    program = (
+        "import sys; import procsup.runtime.run, procsup.runtime.beginning;"
         f"print(*[name for name in {heavy!r} if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

@@ -66,8 +66,12 @@ def become_background(
 
 def await_supervisor(pid: int, report: int, log: str) -> int:
     """In the command: wait for the word of the child, and pass it on."""
-    with open(report, "rb") as file:
-        line = file.readline()
+    try:
+        with open(report, "rb") as file:
+            line = file.readline()
+    except KeyboardInterrupt:  # at the command, which only waits; the supervisor has left its terminal
+        print(f"\nprocsup goes on in the background, pid {pid}; procsup shutdown ends it", file=sys.stderr)
+        raise
     if not line:
         raise ProcsupError(f"the supervisor ended before it was up; what it said is in {log}")
     words = json.loads(line)

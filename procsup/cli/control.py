@@ -35,7 +35,7 @@ def stop(common: Common, names: tuple[str, ...]) -> None:
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=running_names)
-@click.option("--rolling", is_flag=True, help="One at a time, each only when the one before stays up.")
+@click.option("--rolling", is_flag=True, help="One at a time, each only when the one before is ready, or stays up.")
 @project_options(app=True)
 def restart(common: Common, names: tuple[str, ...], rolling: bool) -> None:
     """Replace types or instances by fresh copies.
@@ -93,4 +93,13 @@ def report(answer: Any, done: str) -> None:
     elif not failed:
         click.echo("nothing to do: no instance of that name is in the formation (procsup scale)")
     if failed:
-        raise ProcsupError("\n".join(f"{each['name']} is {each['state']}: {each['why']}" for each in failed))
+        raise ProcsupError(failures(failed))
+
+
+def failures(failed: Any) -> str:
+    """Each with its state and why, and with its last lines where they came along."""
+    lines = []
+    for each in failed:
+        lines.append(f"{each['name']} is {each['state']}" + (f": {each['why']}" if each["why"] else ""))
+        lines += [f"  {each['name']} | {line}" for line in each.get("lines", ())]
+    return "\n".join(lines)

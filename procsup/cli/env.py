@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
+from procsup.cli.expected import expectation
 from procsup.cli.options import Common, project_options, type_names
 from procsup.errors import UsageError
+
+if TYPE_CHECKING:
+    from procsup.config.project import Project
 
 
 @click.command()
@@ -25,21 +31,33 @@ def env(common: Common, name: str | None, explain: str | None) -> None:
     from procsup.config.secrets import masked
 
     project = common.read_project()
-    own: dict[str, str] = {}
+    values, ours = project.environments.of(None), frozenset[str]()
     if name is not None:
-        ports = {each.name: project.port_of(each.name) for each in project.types}
-        project.type(name)
-        own = project.set_by_procsup(name, 1, ports[name], 1, ports)
-    values = {**project.environment.values, **own}
-    secrets = project.environment.secrets
+        project.type(name)  # raises for a name that is not there
+        expected = expectation(project)
+        values, ours = expected.environment(expected.of(name)[0])
+    secrets = project.environments.secrets
     if explain is None:
         for key, value in sorted(masked(values, secrets).items()):
             click.echo(f"{key}={value}")
         return
     if explain not in values:
-        raise UsageError(f"{explain} is not set: not in the environment, not in a .env file, not by procsup")
-    lines = [("procsup", own[explain])] if explain in own else []
-    lines += [(origin.where, origin.value) for origin in project.environment.origin(explain)]
+        click.echo(_hidden(project, name, explain))
+        return
+    lines = [("procsup", values[explain])] if explain in ours else []
+    lines += [(origin.where, origin.value) for origin in project.environments.origin(name, explain)]
     for position, (where, value) in enumerate(lines):
         note = "  (wins)" if position == 0 and len(lines) > 1 else ""
         click.echo(f"{explain}={masked({explain: value}, secrets)[explain]}  from {where}{note}")
+
+
+def _hidden(project: Project, name: str | None, key: str) -> str:
+    """Raises UsageError for what nobody has set."""
+    hiding = project.settings.hiding(name, key) if name is not None else ()
+    if not hiding or key not in project.environments.of(None):
+        raise UsageError(
+            f"{key} is not set: not in the environment, not in a .env file, not in procsup.toml, not by procsup"
+        )
+    belongs = f"it belongs to the relationship{'s' if len(hiding) > 1 else ''} {' and '.join(hiding)}"
+    place = project.settings.place(name or "", "relationships")
+    return f"{key} is hidden from {name}: {belongs}, which {name} does not list ({place})"

@@ -24,6 +24,7 @@ COMMANDS = {
     "stop": "control",
     "restart": "control",
     "reload": "reload",
+    "wait": "wait",
     "logs": "logs",
     "shutdown": "control",
     "attach": "attach",
@@ -31,6 +32,7 @@ COMMANDS = {
     "exec": "exec",
     "check": "check",
     "env": "env",
+    "mounts": "mounts",
     "list": "list",
     "completion": "completion",
 }

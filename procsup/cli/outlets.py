@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from procsup.cli.options import PathText, environment, working_folder
+from procsup.errors import UsageError
 
 if TYPE_CHECKING:
+    from procsup.config.project import Project
     from procsup.output.rotation import LogFolder
     from procsup.output.style import Style
     from procsup.output.syslog_address import Receiver
@@ -63,25 +66,51 @@ def outlet_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def chosen_folder(log_dir: str | None, log_size: int, log_count: int) -> LogFolder | None:
-    """Raises UsageError for a folder that nothing can be written to."""
-    if log_dir is None:
+def chosen_folder(project: Project, log_dir: str | None, log_size: int, log_count: int) -> LogFolder | None:
+    """By the command line, else by procsup.toml. Raises UsageError for a folder that nothing can be written to."""
+    told = project.settings
+    chosen, above = (told.log_dir, project.root) if log_dir is None else (log_dir, working_folder())
+    if chosen is None:
         return None
     from procsup.output.rotation import LogFolder
 
-    folder = LogFolder(os.path.normpath(os.path.join(working_folder(), log_dir)), log_size, log_count)
-    folder.prepare()
+    size = told.log_size if told.log_size is not None and _untold("log_size") else log_size
+    count = told.log_count if told.log_count is not None and _untold("log_count") else log_count
+    folder = LogFolder(os.path.normpath(os.path.join(above, chosen)), size, count)
+    with _told_in(project, "log_dir", log_dir is None):
+        folder.prepare()
     return folder
 
 
-def chosen_receiver(syslog: str | None) -> Receiver | None:
-    """Raises UsageError for what is no address, or a host that nobody knows."""
-    if syslog is None:
+def chosen_receiver(project: Project, syslog: str | None) -> Receiver | None:
+    """By the command line, else by procsup.toml. Raises UsageError for no address, or a host that nobody knows."""
+    told = project.settings.syslog
+    chosen, above = (told, project.root) if syslog is None else (syslog, working_folder())
+    if chosen is None:
         return None
     from procsup.output.syslog_address import Receiver, read_address
 
-    address = read_address(syslog, working_folder())
-    return Receiver(address, address.resolve())
+    with _told_in(project, "syslog", syslog is None):
+        address = read_address(chosen, above)
+        return Receiver(address, address.resolve())
+
+
+def _untold(option: str) -> bool:
+    source = click.get_current_context().get_parameter_source(option)
+    return source is click.core.ParameterSource.DEFAULT
+
+
+@contextmanager
+def _told_in(project: Project, key: str, in_file: bool) -> Iterator[None]:
+    """What is wrong with it is said of the place where it stands."""
+    try:
+        yield
+    except UsageError as error:
+        if not in_file:
+            raise
+        option = f"--{key.replace('_', '-')}"
+        place = project.settings.place("", key)
+        raise UsageError(f"{place}: {str(error).replace(option, key, 1)}") from error
 
 
 def for_journal(style: Style, app: str) -> Style:

@@ -6,7 +6,9 @@ from typing import Any
 
 import click
 
+from procsup.cli.control import failures
 from procsup.cli.options import Common, project_options
+from procsup.errors import ProcsupError
 
 
 @click.command()
@@ -15,8 +17,9 @@ from procsup.cli.options import Common, project_options
 def reload(common: Common, plan: bool) -> None:
     """Apply what changed in the files, and nothing else.
 
-    Reads the Procfile and the .env files again; restarts what changed, starts what is new, stops what is
-    gone. A file with mistakes in it changes nothing (exit code 2).
+    Reads the Procfile, the .env files and procsup.toml again; restarts what changed, starts what is new, stops what is
+    gone. A file with mistakes in it changes nothing (exit code 2). Types with a socket are replaced one by one, as
+    with restart --rolling.
 
     \b
     Examples:
@@ -28,5 +31,7 @@ def reload(common: Common, plan: bool) -> None:
     marks = {"keep": " ", "restart": "~", "start": "+", "stop": "-"}
     for step in answer["plan"]:
         click.echo(f"{marks[step['action']]} {step['action']:<8} {step['instance']}  ({step['why']})")
+    if answer.get("failed"):
+        raise ProcsupError(failures(answer["failed"]))
     if plan:
         click.echo("nothing was changed; procsup reload does it")

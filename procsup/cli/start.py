@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +24,7 @@ from procsup.errors import UsageError
 
 if TYPE_CHECKING:
     from procsup.config.project import Project
+    from procsup.config.settings import Settings
     from procsup.runtime.child import Window
     from procsup.runtime.options import RunOptions
 
@@ -34,15 +34,11 @@ if TYPE_CHECKING:
 @click.option("-m", "--formation", multiple=True, metavar="NAME=N,...", help="How many of each: web=2,worker=3,all=1.")
 @click.option("-c", "--concurrency", multiple=True, metavar="NAME=N,...", help="The same, by Honcho's name.")
 @click.option("-p", "--port", type=click.IntRange(1, 65535), help="The first PORT; each type has the next hundred.")
-@click.option(
-    "-t", "--grace", type=Seconds(0), default=15.0, show_default=True, help="Seconds from SIGTERM to SIGKILL."
-)
+@click.option("-t", "--grace", type=Seconds(0), help="Seconds from the stop signal to SIGKILL.  [default: 15]")
 @click.option(
     "--restart",
     type=click.Choice(["always", "on-failure", "never"]),
-    default="always",
-    show_default=True,
-    help="What comes back when it ends by itself; with never, the first failure stops the rest.",
+    help="What comes back when it ends by itself (always); with never, the first failure stops the rest.",
 )
 @click.option("--keep-going", is_flag=True, help="With --restart never: let the others end on their own.")
 @click.option("-q", "--quiet", type=CommaList(), multiple=True, metavar="NAME,...", help="Do not show their output.")
@@ -56,6 +52,8 @@ if TYPE_CHECKING:
     "--history", type=Size(), default="256K", show_default=True, help="How much of each one's output `logs` can show."
 )
 @click.option("--no-status", is_flag=True, help="No line about everybody's state at the foot of the terminal.")
+@click.option("--release", is_flag=True, help="First run the release to its end; the others start if it went well.")
+@click.option("--no-watch", is_flag=True, help="Let no change of a file restart anything.")
 @click.option("--detach", is_flag=True, help="Run in the background; returns when the formation is up.")
 @project_options()
 def start(
@@ -80,6 +78,7 @@ def start(
       procsup start
       procsup start web worker -m worker=3
       procsup start -E production --detach
+      procsup start --release --no-watch
       procsup start --log-dir log --log-size 50M
       procsup start --syslog udp://logs.example.com:514
     """
@@ -141,11 +140,13 @@ def _run_options(
     quiet: tuple[str, ...],
     tty: tuple[str, ...],
     focus: str | None,
-    grace: float,
-    restart: str,
+    grace: float | None,
+    restart: str | None,
     keep_going: bool,
     history: int,
     no_status: bool,
+    release: bool,
+    no_watch: bool,
     log_dir: str | None,
     log_size: int,
     log_count: int,
@@ -153,18 +154,20 @@ def _run_options(
     **look: Any,
 ) -> RunOptions:
     from procsup.config.formation import parse_formation
-    from procsup.core.model import RestartPolicy, RestartRule, StopStep, stop_plan
     from procsup.runtime.options import Policy, RunOptions
 
     for name in names:
         project.type(name)  # raises for a name that is not there
     for name in (*quiet, *tty):
         _check_name(project, name)
+    if not no_watch:
+        _refuse_without_watchfiles(project.settings)
+    quiet += tuple(each.name for each in project.types if project.settings.of(each.name).quiet)
     style = chosen_style(**look, status=not no_status)
     return RunOptions(
         style=style,
-        policy=Policy(RestartRule(RestartPolicy(restart)), stop_plan(StopStep(signal.SIGTERM, grace))),
-        counts=parse_formation(formation, [each.name for each in project.types], project.procfile),
+        policy=Policy(restart, grace),
+        counts=parse_formation(formation, [each.name for each in project.types], project.procfile, project.releases),
         only=names,
         quiet=frozenset(quiet),
         tty=frozenset((*tty, focus) if focus else tty),
@@ -172,10 +175,25 @@ def _run_options(
         history=history,
         window=_window(taken=1 if focus and style.status else 0),
         keep_going=keep_going,
-        log_folder=chosen_folder(log_dir, log_size, log_count),
-        syslog=chosen_receiver(syslog),
+        log_folder=chosen_folder(project, log_dir, log_size, log_count),
+        syslog=chosen_receiver(project, syslog),
+        release=release,
+        watch=not no_watch,
         portable=bool(environment().get("PROCSUP_PORTABLE")),
     )
+
+
+def _refuse_without_watchfiles(settings: Settings) -> None:
+    """Raises UsageError: who develops would wait in vain for a restart."""
+    watched = [name for name, own in {"": settings.defaults, **settings.types}.items() if own.watch]
+    if not watched:
+        return
+    from importlib.util import find_spec
+
+    if find_spec("watchfiles") is None:
+        from procsup.runtime.options import NO_WATCHFILES
+
+        raise UsageError(f"{settings.place(watched[0], 'watch')}: {NO_WATCHFILES}, or start with --no-watch")
 
 
 def _focused(project: Project, name: str) -> str:

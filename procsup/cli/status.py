@@ -123,7 +123,7 @@ def _table(answer: Any, width: int) -> Table:
 
 def _cells(row: Any) -> dict[str, str]:
     cpu = "-" if row["cpu"] is None else f"{row['cpu']:.1f} %"
-    numbers = _or_dash(row["pid"]), _uptime(row["uptime"]), str(row["restarts"]), cpu, _size(row["memory"])
+    numbers = _or_dash(row["pid"]), _uptime(row["uptime"]), str(row["restarts"]), cpu, _memory(row)
     return dict(zip(_TITLES, (row["name"], row["state"], *numbers, _or_dash(row["port"])), strict=True))
 
 
@@ -145,7 +145,13 @@ def _uptime(seconds: float | None) -> str:
     return f"{whole // 86400}d{whole % 86400 // 3600:02}h"
 
 
-def _size(count: float | None) -> str:
+def _memory(row: Any) -> str:
+    most = (row["limits"] or {}).get("memory")
+    taken = size_in_words(row["memory"])
+    return taken if most is None else f"{taken} of {size_in_words(most)}"
+
+
+def size_in_words(count: float | None) -> str:
     if count is None:
         return "-"
     for unit in ("B", "KiB", "MiB"):

@@ -23,7 +23,7 @@ def advise(file: str, name: str, command: str, places: Sequence[Place]) -> Itera
     if colon != after_name:
         yield Problem(file, *after_name, "white space before the colon; other tools skip such a line, remove it")
     if name == "release":
-        message = 'a release command is not a long-running process; its count is 0 unless asked for ("release=1")'
+        message = "a release command is not a long-running process; its count is 0, and start --release runs it first"
         yield Problem(file, *name_place, message)
     if name == "all":
         yield Problem(file, *name_place, '"all" means every type where counts are given; rename this one')

@@ -8,11 +8,17 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import NamedTuple
 
 from procsup.errors import ConfigError, Problem
 
 MAX_SIZE = 8 * 1024 * 1024  # no Procfile or .env comes near; /dev/zero and a log file given by mistake do
+
+
+_at_once = ContextVar("at_once", default=False)
 
 
 class Content(NamedTuple):
@@ -46,6 +52,16 @@ def unreadable(shown: str, reason: str, advice: str) -> ConfigError:
     return ConfigError([Problem(shown, 1, 1, f"{reason}; {advice}")])
 
 
+@contextmanager
+def read_at_once() -> Iterator[None]:
+    """For who cannot wait until somebody writes to a pipe, or types: these are errors then."""
+    token = _at_once.set(True)
+    try:
+        yield
+    finally:
+        _at_once.reset(token)
+
+
 def read_file(
     path: str, shown: str, advice: str = "put a file there that can be read, or name another"
 ) -> Content | None:
@@ -58,6 +74,10 @@ def read_file(
     try:
         with open(path, "rb", opener=_open_for_reading) as stream:
             status = os.fstat(stream.fileno())
+            if _at_once.get() and (stat.S_ISFIFO(status.st_mode) or stream.isatty()):
+                raise unreadable(
+                    shown, "is no file, and a running supervisor waits for nobody who writes to it", advice
+                )
             data = stream.read(MAX_SIZE + 1)
     except (FileNotFoundError, NotADirectoryError):
         return None
@@ -86,4 +106,5 @@ def _bounded(data: bytes, shown: str, advice: str) -> bytes:
 
 
 def _open_for_reading(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOCTTY)  # a terminal given by mistake must not become ours
+    # A terminal given by mistake must not become ours; and to open a pipe may take as long as to read it.
+    return os.open(path, flags | os.O_NOCTTY | (os.O_NONBLOCK if _at_once.get() else 0))

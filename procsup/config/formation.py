@@ -13,7 +13,6 @@ from procsup.errors import UsageError, unknown_name
 
 ALL = "all"
 MAX_COUNT = 10_000
-_NOT_BY_ALL = "release"  # a one-off by convention: it has to be asked for by its name
 _NAME_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 _MAX_NAME = 63
 
@@ -26,8 +25,16 @@ class ScaleChange(NamedTuple):
     count: int  # type: ignore[assignment]  # a tuple's count() is of no use here
 
 
-def parse_formation(text_items: Sequence[str], types: Sequence[str], where: str = "Procfile") -> dict[str, int]:
-    """The count of every type that is named, or meant by `all`; a name counts for more than `all`."""
+def parse_formation(
+    text_items: Sequence[str],
+    types: Sequence[str],
+    where: str = "Procfile",
+    not_by_all: Sequence[str] = ("release",),
+) -> dict[str, int]:
+    """The count of every type that is named, or meant by `all`; a name counts for more than `all`.
+
+    `not_by_all`: one-offs, that have to be asked for by their names.
+    """
     counts: dict[str, int] = {}
     for item in _items(text_items, "web=2,worker=3"):
         name, equals, number = (part.strip() for part in item.partition("="))
@@ -42,7 +49,7 @@ def parse_formation(text_items: Sequence[str], types: Sequence[str], where: str 
     everyone = counts.pop(ALL, None)
     if everyone is None:
         return counts
-    return {name: everyone for name in types if name != _NOT_BY_ALL and name != ALL} | counts
+    return {name: everyone for name in types if name not in not_by_all and name != ALL} | counts
 
 
 def parse_scale(args: Sequence[str]) -> tuple[ScaleChange, ...]:

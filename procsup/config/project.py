@@ -10,12 +10,14 @@ import os
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from procsup.config.environment import Environment
-from procsup.config.files import read_file
+from procsup.config.environment import EnvFile, Environment, load_environment
+from procsup.config.files import Content, read_file
 from procsup.config.location import STDIN, environment_name
-from procsup.config.lookup import STDIN_SHOWN, find_project
+from procsup.config.lookup import STDIN_SHOWN, Found, find_project
 from procsup.config.ports import PORTS_PER_TYPE, base_port, check_ports
 from procsup.config.procfile import Procfile, parse_procfile
+from procsup.config.settings import FILE, STARTED_WITH, Settings
+from procsup.config.type_environment import Files, TypeEnvironments
 from procsup.errors import ConfigError, Problem, unknown_name
 
 _BY_DEFAULT = 1
@@ -52,6 +54,8 @@ class Project(NamedTuple):
     types: tuple[ProcessType, ...]
     environment: Environment
     base_port: int
+    settings: Settings = Settings()
+    type_files: Mapping[str, Files] = {}
     warnings: tuple[str, ...] = ()
     check_warnings: tuple[Problem, ...] = ()
 
@@ -62,7 +66,25 @@ class Project(NamedTuple):
         raise unknown_name(name, [process_type.name for process_type in self.types], self.procfile)
 
     def default_counts(self) -> dict[str, int]:
-        return {each.name: 0 if each.name == _RELEASE else _BY_DEFAULT for each in self.types}
+        """How many there are where nobody has said: by procsup.toml, else one, and none of what is a release."""
+        counts = {each.name: self.settings.of(each.name).count for each in self.types}
+        releases = self.releases
+        usual = {each.name: 0 if each.name in releases else _BY_DEFAULT for each in self.types}
+        return {name: usual[name] if count is None else count for name, count in counts.items()}
+
+    @property
+    def releases(self) -> tuple[str, ...]:
+        """The types that are run once, before the others, where somebody asks for it: by procsup.toml, else by name."""
+        said = {each.name: self.settings.of(each.name).release for each in self.types}
+        return tuple(name for name, release in said.items() if (name == _RELEASE if release is None else release))
+
+    @property
+    def environments(self) -> TypeEnvironments:
+        return TypeEnvironments(self.environment, self.settings, self.type_files)
+
+    def folder_of(self, name: str) -> str:
+        """Where its instances start."""
+        return os.path.normpath(os.path.join(self.root, self.settings.of(name).cwd or ""))
 
     def port_of(self, name: str) -> int:
         """The port of the type's instance 1."""
@@ -71,8 +93,8 @@ class Project(NamedTuple):
     def set_by_procsup(
         self, name: str, number: int, port: int, unique_int: int, type_ports: Mapping[str, int]
     ) -> dict[str, str]:
-        """What no file can overwrite, and PYTHONUNBUFFERED where nobody set it."""
-        own = {} if "PYTHONUNBUFFERED" in self.environment.values else {"PYTHONUNBUFFERED": "1"}
+        """What no file can overwrite, but PYTHONUNBUFFERED, which is only for where nobody set it."""
+        own = {"PYTHONUNBUFFERED": "1"}
         for other, its_port in type_ports.items():
             own.setdefault(f"PROCSUP_PORT_{other.replace('-', '_')}", str(its_port))
         return own | {
@@ -82,7 +104,7 @@ class Project(NamedTuple):
             "PROCSUP_INSTANCE": str(number),
             "PROCSUP_UNIQUE_INT": str(unique_int),
             # A shell would correct an inherited PWD that is not the folder it starts in; without one, we do.
-            "PWD": self.root,
+            "PWD": self.folder_of(name),
         }
 
     def instance_environment(
@@ -93,15 +115,23 @@ class Project(NamedTuple):
         unique_int: int,
         type_ports: Mapping[str, int],
     ) -> dict[str, str]:
-        return {**self.environment.values, **self.set_by_procsup(name, number, port, unique_int, type_ports)}
+        values = self.environments.of(name)
+        own = self.set_by_procsup(name, number, port, unique_int, type_ports)
+        if "PYTHONUNBUFFERED" in values:
+            del own["PYTHONUNBUFFERED"]
+        return {**values, **own}
+
+    def started_with(self, name: str, key: str) -> object:
+        """What a copy that is started now has of a key of STARTED_WITH; two spellings of a folder are the same."""
+        return self.folder_of(name) if key == "cwd" else getattr(self.settings.of(name), key)
 
     def fingerprint(self, name: str) -> str:
         """Changes when an instance would be started from something else; not when the type only moved in the file.
 
         Holds values that may be secret: to be compared, never shown or stored.
         """
-        values = {key: value for key, value in self.environment.values.items() if key != "PORT"}
-        parts = [self.root, self.type(name).command]
+        values = {key: value for key, value in self.environments.of(name).items() if key != "PORT"}
+        parts = [self.type(name).command, *(f"{key}={self.started_with(name, key)}" for key in STARTED_WITH)]
         parts += [f"{key}={values[key]}" for key in sorted(values)]
         return "\0".join(parts)
 
@@ -119,19 +149,58 @@ def load_project(options: ProjectOptions, environ: Mapping[str, str], cwd: str, 
     types = tuple(
         ProcessType(entry.name, entry.command, position, entry.line) for position, entry in enumerate(procfile.entries)
     )
+    settings, type_files, complaints = _read_settings(found, types)
     base = base_port(options.port, found.environment)
     check_ports(base, [each.name for each in types])
     return Project(
         root=found.root,
-        app=os.path.basename(found.root) or "root",
+        app=settings.app or os.path.basename(found.root) or "root",
         procfile=found.shown,
         env_name=env_name,
         types=types,
         environment=found.environment,
         base_port=base,
-        warnings=(*found.environment.conflicts, *found.environment.warnings, *warnings),
+        settings=settings,
+        type_files=type_files,
+        warnings=(*found.environment.conflicts, *found.environment.warnings, *warnings, *complaints),
         check_warnings=procfile.warnings,
     )
+
+
+def _read_settings(
+    found: Found, types: tuple[ProcessType, ...]
+) -> tuple[Settings, Mapping[str, Files], tuple[str, ...]]:
+    """What procsup.toml beside the Procfile says, what the .env files say that it names, and warnings."""
+    content = read_file(os.path.join(found.root, FILE), FILE)
+    if content is None:
+        return Settings(), {}, ()
+    from procsup.config.settings_file import parse_settings  # not on the way to the first child where there is none
+
+    settings = parse_settings(content.data, [each.name for each in types], found.shown)
+    warnings = _owner_warning(content, FILE)
+    files: dict[str, Files] = {}
+    problems: list[Problem] = []
+    for name in (each.name for each in types):
+        chosen = [EnvFile(os.path.join(found.root, file), file, required=True) for file in settings.of(name).env_file]
+        weaker = settings.visible(name, {**found.environment.values, **settings.defaults.env})
+        try:
+            read = load_environment(chosen, weaker, override=True)
+        except ConfigError as error:
+            named_at = settings.place(name, "env_file")
+            problems += [each._replace(message=f"{each.message} (env_file, {named_at})") for each in error.problems]
+            continue
+        if read.layers:
+            files[name] = tuple((shown, tuple(reversed(bindings))) for shown, bindings in reversed(read.layers))
+        warnings += read.warnings
+    if problems:
+        raise ConfigError(dict.fromkeys(problems))
+    return settings, files, tuple(dict.fromkeys(warnings))
+
+
+def _owner_warning(content: Content, shown: str) -> tuple[str, ...]:
+    if os.geteuid() == 0 and content.writable_by_others:
+        return (f"{shown} can be changed by another user and procsup runs as root; chown it to root",)
+    return ()
 
 
 def _read_procfile(path: str, shown: str, stdin: Callable[[], bytes]) -> tuple[Procfile, tuple[str, ...]]:
@@ -141,7 +210,4 @@ def _read_procfile(path: str, shown: str, stdin: Callable[[], bytes]) -> tuple[P
     if content is None:
         advice = "create it with lines such as web: COMMAND, or name another with -f"
         raise ConfigError([Problem(shown, 1, 1, f"there is no such file; {advice}")])
-    warnings: tuple[str, ...] = ()
-    if os.geteuid() == 0 and content.writable_by_others:
-        warnings = (f"{shown} can be changed by another user and procsup runs as root; chown it to root",)
-    return parse_procfile(content.data, shown), warnings
+    return parse_procfile(content.data, shown), _owner_warning(content, shown)

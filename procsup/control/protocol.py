@@ -64,6 +64,11 @@ def moment(value: object, where: str) -> None:
         raise ValueError(f"{where} must be a number of seconds since the epoch, or null")
 
 
+def duration(value: object, where: str) -> None:
+    if type(value) not in (int, float) or not 0 <= float(str(value)) < 1e9:
+        raise ValueError(f"{where} must be a number of seconds from 0 up")
+
+
 def text(value: object, where: str) -> None:
     if not isinstance(value, str):
         raise ValueError(f"{where} must be a string")  # noqa: TRY004
@@ -123,7 +128,7 @@ class Method(NamedTuple):
 
 
 METHODS: Mapping[str, Method] = {
-    "info": Method("Who runs here: app, root, pid and version.", {}),
+    "info": Method("Who runs here: app, root, pid and version; and the folder of its state.", {}),
     "status": Method(
         "Every instance, its state and why; usage: false leaves out CPU and memory, which cost a look at each process.",
         {"usage": Parameter(boolean, required=False, default=True)},
@@ -143,6 +148,14 @@ METHODS: Mapping[str, Method] = {
         "Reads the project's files again and applies the difference; plan: true only tells it.",
         {"plan": Parameter(boolean, required=False, default=False)},
     ),
+    "wait": Method(
+        "Answers when those named (or all that should run) run, or with ready: true are ready; or at the time-out.",
+        {
+            "names": Parameter(names, required=False, default=()),
+            "ready": Parameter(boolean, required=False, default=False),
+            "timeout": Parameter(duration, required=False, default=60.0),
+        },
+    ),
     "logs": Method(
         "What they said lately, in order: the last lines of all, or all that is kept; follow: true goes on with more.",
         {
@@ -161,7 +174,7 @@ METHODS: Mapping[str, Method] = {
         "Gives an instance's terminal another size.",
         {"name": Parameter(name), "rows": Parameter(size), "columns": Parameter(size)},
     ),
-    "environment": Method("What a copy of the instance is started with, secrets in clear.", {"name": Parameter(name)}),
+    "environment": Method("Variables, folder and user of an instance, secrets in clear.", {"name": Parameter(name)}),
     "shutdown": Method("Stops everything and ends the supervisor.", {}),
 }
 

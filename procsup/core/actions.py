@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from procsup.core.model import Exit, Formation, InstanceName
+from procsup.core.model import Exit, Fault, Formation, InstanceName
 from procsup.core.value import Value
 
 
@@ -13,7 +13,7 @@ class Spawn(Value):
 
 
 class Signal(Value):
-    """Send `signal` to the instance's group, then SIGCONT: a stopped process hears nothing."""
+    """Send `signal` to the instance's group, and SIGCONT: a suspended process hears nothing."""
 
     name: InstanceName
     signal: int
@@ -43,6 +43,28 @@ class Quit(Value):
 class Started(Value):
     name: InstanceName
     pid: int
+
+
+class HeldBack(Value):
+    """Its turn would have come, but these have to be up before."""
+
+    name: InstanceName
+    types: tuple[str, ...]
+
+
+class Ready(Value):
+    """`after`: seconds since it was started."""
+
+    name: InstanceName
+    after: float
+
+
+class FoundAtFault(Value):
+    """It runs, `uptime` seconds by now, and is being stopped as one that failed."""
+
+    name: InstanceName
+    fault: Fault
+    uptime: float
 
 
 class EndedUnasked(Value):
@@ -98,10 +120,15 @@ class ScaledTo(Value):
 
 
 class RollingHalted(Value):
-    """The new copy of `name` did not stay up, so these keep their old one."""
+    """The new copy of `name` did not stay up (or was found at fault), so these keep their old one.
+
+    `spared`: it has kept its own, too, as a new one would have to wait for what it depends on.
+    """
 
     name: InstanceName
     untouched: int
+    fault: Fault | None = None
+    spared: bool = False
 
 
 class ShutdownBegun(Value):
@@ -113,6 +140,9 @@ class ShutdownBegun(Value):
 
 Notice = (
     Started
+    | HeldBack
+    | Ready
+    | FoundAtFault
     | EndedUnasked
     | LeftOthers
     | StopBegun

@@ -47,6 +47,11 @@ class Ending:
             wait = MAYBE_SHUTDOWN if exit_.perhaps_our_own_stop else 0.0
             self._doubt = (now + wait, name, exit_)
 
+    def take_back(self, name: InstanceName) -> None:
+        """It runs again, because a person asked for it: how it failed before ends nobody."""
+        if self._doubt is not None and self._doubt[1] == name:
+            self._doubt = None
+
     def failed_for_good(self, now: float) -> tuple[InstanceName, Exit] | None:
         """The failure that has come to count by now."""
         return self._doubt[1:] if self._doubt is not None and self._doubt[0] <= now else None

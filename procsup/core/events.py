@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from procsup.core.model import Exit, Formation, InstanceName, ProcessType
+from procsup.core.model import Exit, Formation, InstanceName
+from procsup.core.rules import ProcessType
 from procsup.core.value import Value
 
 # Facts
@@ -38,6 +39,21 @@ class TreeVanished(Value):
     name: InstanceName
 
 
+# What somebody found out about a copy. It may be gone when we hear of it, and then it is no news.
+
+
+class BecameReady(Value):
+    name: InstanceName
+    pid: int
+
+
+class StoppedAnswering(Value):
+    """It runs, and does not do what it is there for."""
+
+    name: InstanceName
+    pid: int
+
+
 class DeadlineReached(Value):
     """The moment that `Supervisor.deadline` named has come."""
 
@@ -56,13 +72,15 @@ class ScaleChange(NamedTuple):
 class ProjectRead(Value):
     """The project as it is now: at the start, and at each reload.
 
-    `counts` says how many there should be of each type that is new; `kept` is what people have scaled so far, to be
-    handed on with what they scale next.
+    `counts` says how many there should be of each type that is new, `recounted` of those that are not; `kept` is what
+    people have scaled so far, to be handed on with what they scale next. `most` is how many there may be in all.
     """
 
     types: tuple[ProcessType, ...]
     counts: Formation
     kept: Formation
+    recounted: tuple[tuple[str, int], ...] = ()
+    most: int | None = None
 
 
 class ScaleRequested(Value):
@@ -98,5 +116,6 @@ class ShutdownRequested(Value):
 
 
 Fact = Spawned | SpawnFailed | LeaderExited | TreeVanished
+Finding = BecameReady | StoppedAnswering
 Request = ProjectRead | ScaleRequested | StartRequested | StopRequested | RestartRequested | ShutdownRequested
-Event = Fact | DeadlineReached | Request
+Event = Fact | Finding | DeadlineReached | Request

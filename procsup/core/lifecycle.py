@@ -11,9 +11,11 @@ import signal
 from procsup.core.actions import (
     Action,
     EndedUnasked,
+    FoundAtFault,
     Kill,
     KillFailed,
     LeftOthers,
+    Ready,
     Signal,
     Spawn,
     Started,
@@ -21,28 +23,38 @@ from procsup.core.actions import (
     StopDone,
     Tell,
 )
-from procsup.core.events import DeadlineReached, Fact, LeaderExited, Spawned, SpawnFailed, TreeVanished
+from procsup.core.events import (
+    BecameReady,
+    DeadlineReached,
+    Fact,
+    Finding,
+    LeaderExited,
+    Spawned,
+    SpawnFailed,
+    StoppedAnswering,
+    TreeVanished,
+)
 from procsup.core.model import (
-    UNKILLABLE_AFTER,
     BackingOff,
     Clearing,
     Ended,
     Exit,
     Exited,
     Failed,
+    Fault,
     Instance,
     Queued,
-    RestartPolicy,
     Running,
     Starting,
     Stopped,
     Stopping,
-    StopPlan,
     UnexpectedEvent,
+    Warming,
     Wish,
 )
+from procsup.core.rules import UNKILLABLE_AFTER, RestartPolicy, StopPlan
 
-# A copy that stayed up so long is no crash loop: its next restart is at once again.
+# A copy that stayed up (ready, where that is checked) so long is no crash loop: its next restart is at once again.
 STABLE_AFTER = 10.0
 LONGEST_BACKOFF = 60.0
 JITTER = 0.1
@@ -57,23 +69,33 @@ def backoff(streak: int, jitter: float) -> float:
     return min(LONGEST_BACKOFF, 2.0 ** min(streak - 1, 16)) * (1 + JITTER * jitter)
 
 
-def observe(instance: Instance, fact: Fact | DeadlineReached, now: float) -> list[Action]:
+def observe(instance: Instance, fact: Fact | Finding | DeadlineReached, now: float) -> list[Action]:
     """Move the state by what happened. Raises UnexpectedEvent, and changes nothing, where it cannot have."""
     name = instance.name
     match instance.state, fact:
         case Starting(edition), Spawned(_, pid):
-            instance.state = Running(pid, now, edition)
+            within = instance.type.ready_within
+            unchecked = Running(pid, now, edition)
+            instance.state = unchecked if within is None else Warming(pid, now, now + within, edition)
             return [Tell(Started(name, pid))]
         case Starting(edition), SpawnFailed(_, exit_):
             instance.last_exit = exit_
             instance.state = Ended(exit_, 0.0, edition)
             return []
-        case Running(pid, since, edition), LeaderExited(_, exit_, remaining):
+        case Warming(pid, since, _, edition), BecameReady():
+            instance.state = Running(pid, since, edition, now)
+            return [Tell(Ready(name, now - since))]
+        case Warming(until=due), DeadlineReached() if due <= now:
+            return _clear(instance, Fault.NOT_READY, now)
+        case Running(), StoppedAnswering():
+            return _clear(instance, Fault.NO_ANSWER, now)
+        case (Running() | Warming()) as state, LeaderExited(_, exit_, remaining):
             instance.last_exit = exit_
+            uptime, edition, proven = now - state.since, state.edition, _proven(state, now)
             if not remaining:
-                instance.state = Ended(exit_, now - since, edition)
+                instance.state = Ended(exit_, uptime, edition, proven)
                 return []
-            instance.state = Clearing(pid, now, instance.type.stop, now, exit_, now - since, edition)
+            instance.state = Clearing(state.pid, now, instance.type.stop, now, exit_, uptime, edition, proven)
             return [Tell(LeftOthers(name, exit_)), *_next_step(instance, now)]
         case Stopping() as state, LeaderExited(_, exit_, remaining) if state.exit is None:
             instance.last_exit = exit_
@@ -81,8 +103,11 @@ def observe(instance: Instance, fact: Fact | DeadlineReached, now: float) -> lis
             return [] if remaining else _stopped(instance, exit_, now)
         case Stopping(exit=Exit() as exit_), TreeVanished():
             return _stopped(instance, exit_, now)
-        case Clearing(exit=exit_, uptime=uptime, edition=edition), TreeVanished():
-            instance.state = Ended(exit_, uptime, edition)
+        case Clearing(led=True) as state, LeaderExited(remaining=True):
+            instance.state = state.but(led=False)
+            return []
+        case (Clearing(led=True) as state, LeaderExited()) | (Clearing(led=False) as state, TreeVanished()):
+            instance.state = Ended(state.exit, state.uptime, state.edition, state.proven)
             return []
         case ((Stopping(next_at=float(due)) | Clearing(next_at=float(due))), DeadlineReached()) if due <= now:
             return _next_step(instance, now)
@@ -90,7 +115,7 @@ def observe(instance: Instance, fact: Fact | DeadlineReached, now: float) -> lis
             instance.restarts += 1
             instance.state = Queued()
             return []
-        case _, DeadlineReached():
+        case _, DeadlineReached() | BecameReady() | StoppedAnswering():
             return []
         case state, _:
             raise UnexpectedEvent(f"{fact} while {name} is {state}")
@@ -102,8 +127,12 @@ def settle(instance: Instance, now: float, jitter: float) -> list[Action]:
     if isinstance(instance.state, Ended):
         orders += _after_the_end(instance, instance.state, now, jitter)
     match instance.state:
-        case Running(edition=edition) if instance.wish is not Wish.UP or edition != instance.edition:
+        case Running(edition=edition) | Warming(edition=edition) if (
+            instance.wish is not Wish.UP or edition != instance.edition
+        ):
             orders += begin_stop(instance, instance.type.stop, now)
+        case Warming(pid, since, _, edition) if instance.type.ready_within is None:  # nobody checks it any more
+            instance.state = Running(pid, since, edition)
         case Queued() | BackingOff() | Exited() | Failed() if instance.wish is not Wish.UP:
             instance.state = Stopped()
         case Stopped() if instance.wish is Wish.UP:
@@ -128,7 +157,7 @@ def spawn(instance: Instance) -> list[Action]:
 def begin_stop(instance: Instance, plan: StopPlan, now: float) -> list[Action]:
     """Stop what is alive of it by `plan`, from its first step, whatever step an earlier plan had come to."""
     match instance.state:
-        case Running(pid, _, _):
+        case Running(pid=pid) | Warming(pid=pid):
             instance.state = Stopping(pid, now, plan, now)
             return [Tell(StopBegun(instance.name, plan[0].signal)), *_next_step(instance, now)]
         case Stopping() | Clearing() as state:
@@ -136,6 +165,25 @@ def begin_stop(instance: Instance, plan: StopPlan, now: float) -> list[Action]:
             return _next_step(instance, now)
         case _:
             return []
+
+
+def _proven(state: Running | Warming, now: float) -> bool:
+    if isinstance(state, Warming):
+        return False
+    return now - (state.since if state.ready is None else state.ready) >= STABLE_AFTER
+
+
+def _clear(instance: Instance, fault: Fault, now: float) -> list[Action]:
+    """Stop a copy that is not what it should be; what comes of it then is that of any failure."""
+    state = instance.state
+    if not isinstance(state, (Running, Warming)):
+        return []
+    uptime, exit_ = now - state.since, Exit(1, fault=fault)
+    instance.last_exit = exit_
+    instance.state = Clearing(
+        state.pid, now, instance.type.stop, now, exit_, uptime, state.edition, _proven(state, now), led=True
+    )
+    return [Tell(FoundAtFault(instance.name, fault, uptime)), *_next_step(instance, now)]
 
 
 def _next_step(instance: Instance, now: float) -> list[Action]:
@@ -179,7 +227,7 @@ def _after_the_end(instance: Instance, ended: Ended, now: float, jitter: float) 
         return [Tell(EndedUnasked(name, exit_, ended.uptime, None, gave_up=True))]
     if rule.max_restarts is not None:
         instance.restarted_at += (now,)
-    if ended.uptime >= STABLE_AFTER:
+    if ended.proven:
         instance.streak = 0
     wait = backoff(instance.streak, jitter)
     if exit_.perhaps_our_own_stop:

@@ -12,11 +12,8 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import NamedTuple
 
+from procsup.core.rules import ProcessType, StopPlan
 from procsup.core.value import Value
-
-# Between SIGKILL and the words "cannot be killed": a process in uninterruptible sleep, or out of our reach. With a last
-# look at what is left, a supervisor is out five seconds after its grace.
-UNKILLABLE_AFTER = 4.0
 
 
 class RequestRefused(Exception):
@@ -47,57 +44,24 @@ class InstanceName(NamedTuple):
         return f"{self.type}.{self.number}"
 
 
-class RestartPolicy(Enum):
-    ALWAYS = "always"
-    ON_FAILURE = "on-failure"
-    NEVER = "never"
+class Fault(Enum):
+    """Why a copy that ran was ended by us, and counts as failed."""
 
-
-class RestartRule(Value):
-    """When an instance that ended unasked comes back. Without `max_restarts` it is tried for ever."""
-
-    policy: RestartPolicy = RestartPolicy.ALWAYS
-    max_restarts: int | None = None
-    window: float = 60.0
-
-
-class StopStep(NamedTuple):
-    """One step of a stop: send `signal`, then wait so many seconds before the next step."""
-
-    signal: int
-    wait: float
-
-
-StopPlan = tuple[StopStep, ...]
-
-
-def stop_plan(*steps: StopStep) -> StopPlan:
-    """The steps given, and SIGKILL after them."""
-    return (*steps, StopStep(signal.SIGKILL, UNKILLABLE_AFTER))
-
-
-DEFAULT_STOP = stop_plan(StopStep(signal.SIGTERM, 15.0))
-
-
-class ProcessType(Value):
-    """One line of the Procfile as far as decisions go.
-
-    `version` changes when a running instance would have to be started anew to match (command, environment); the
-    rest applies to running instances at once.
-    """
-
-    name: str
-    version: str = ""
-    restart: RestartRule = RestartRule()
-    stop: StopPlan = DEFAULT_STOP
+    NOT_READY = "not ready in time"
+    NO_ANSWER = "not answering any more"
 
 
 class Exit(Value):
-    """How a copy ended. `code` is what a shell would show: 128+N for signal N, 127 for a command not found."""
+    """How a copy ended. `code` is what a shell would show: 128+N for signal N, 127 for a command not found.
+
+    `because` is what is known beyond that, such as that it was out of memory.
+    """
 
     code: int
     signal: int | None = None
     error: str | None = None  # it never ran: why it could not be started
+    fault: Fault | None = None
+    because: str | None = None
 
     @property
     def failed(self) -> bool:
@@ -123,10 +87,22 @@ class Starting(Value):
     edition: int
 
 
+class Warming(Value):
+    """Runs, and is not ready yet; it has time until then."""
+
+    pid: int
+    since: float
+    until: float
+    edition: int
+
+
 class Running(Value):
+    """`ready`: the moment at which it was found ready, where that is checked."""
+
     pid: int
     since: float
     edition: int
+    ready: float | None = None
 
 
 class Stopping(Value):
@@ -144,7 +120,10 @@ class Stopping(Value):
 
 
 class Clearing(Value):
-    """The leader ended unasked; what it left behind is being stopped before anything else happens."""
+    """A copy that failed: what is left of it is being stopped before anything else happens.
+
+    Either the leader ended unasked, or (`led`) it lives, and was found at fault. `proven`: it had been good for long.
+    """
 
     pid: int
     since: float
@@ -153,6 +132,8 @@ class Clearing(Value):
     exit: Exit
     uptime: float
     edition: int
+    proven: bool = False
+    led: bool = False
 
 
 class Ended(Value):
@@ -161,6 +142,7 @@ class Ended(Value):
     exit: Exit
     uptime: float
     edition: int
+    proven: bool = False
 
 
 class BackingOff(Value):
@@ -183,9 +165,9 @@ class Failed(Value):
     edition: int
 
 
-State = Stopped | Queued | Starting | Running | Stopping | Clearing | Ended | BackingOff | Exited | Failed
+State = Stopped | Queued | Starting | Warming | Running | Stopping | Clearing | Ended | BackingOff | Exited | Failed
 STATES: tuple[type[State], ...] = (
-    Stopped, Queued, Starting, Running, Stopping, Clearing, Ended, BackingOff, Exited, Failed,
+    Stopped, Queued, Starting, Warming, Running, Stopping, Clearing, Ended, BackingOff, Exited, Failed,
 )  # fmt: skip
 
 
@@ -235,7 +217,7 @@ class Instance:
     @property
     def alive(self) -> bool:
         """Something of it may be running."""
-        return isinstance(self.state, (Starting, Running, Stopping, Clearing))
+        return isinstance(self.state, (Starting, Warming, Running, Stopping, Clearing))
 
     @property
     def unkillable(self) -> bool:
@@ -243,12 +225,22 @@ class Instance:
 
     @property
     def pid(self) -> int | None:
-        return self.state.pid if isinstance(self.state, (Running, Stopping, Clearing)) else None
+        return self.state.pid if isinstance(self.state, (Warming, Running, Stopping, Clearing)) else None
 
     @property
     def up(self) -> bool:
-        """The copy that is wanted is running."""
+        """The copy that is wanted is running, and is ready where that is checked."""
         return isinstance(self.state, Running) and self.state.edition == self.edition
+
+    @property
+    def done(self) -> bool:
+        """It ended well, and is left so."""
+        return isinstance(self.state, Exited) and self.state.edition == self.edition and not self.state.exit.failed
+
+    @property
+    def serves(self) -> bool:
+        """What depends on it may start. For one that nobody wants to be there, nobody waits."""
+        return self.wish is not Wish.UP or self.done or (self.up and not self.type.one_shot)
 
     @property
     def given_up(self) -> bool:
@@ -259,15 +251,21 @@ class Instance:
     def settled(self) -> bool:
         """What is wanted has come true, or has failed to: there is nothing to wait for but a later attempt."""
         if self.wish is Wish.UP:
-            return self.up or self.given_up or isinstance(self.state, BackingOff)
+            return self.up or self.given_up or isinstance(self.state, BackingOff) or self._had_its_time
         return not self.alive or self.unkillable
+
+    @property
+    def _had_its_time(self) -> bool:
+        """The copy before this one was not ready in time: who waits has waited long enough."""
+        in_a_row = isinstance(self.state, Warming) and self.streak > 0
+        return in_a_row and self.last_exit is not None and self.last_exit.fault is Fault.NOT_READY
 
     @property
     def deadline(self) -> float | None:
         match self.state:
             case Stopping(next_at=when) | Clearing(next_at=when):
                 return when
-            case BackingOff(until=when):
+            case BackingOff(until=when) | Warming(until=when):
                 return when
             case _:
                 return None

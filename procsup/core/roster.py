@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from procsup.core.events import ScaleChange
-from procsup.core.model import Instance, InstanceName, ProcessType, RequestRefused, UnknownName, Wish
+from procsup.core.model import Instance, InstanceName, RequestRefused, UnknownName, Wish
 from procsup.core.numbers import PortBook, UniqueInts
+from procsup.core.rules import ProcessType
 
 
 class Roster:
     def __init__(self, base_port: int, max_instances: int) -> None:
-        self._max_instances = max_instances
+        self.usual_most = self.most = max_instances
         self._types: dict[str, ProcessType] = {}
         self._counts: dict[str, int] = {}
         self._ports = PortBook(base_port)
@@ -64,22 +65,50 @@ class Roster:
         self.refuse_unless_possible(counts)
         return counts
 
-    def refuse_unless_possible(self, counts: Mapping[str, int]) -> None:
-        total = sum(counts.values())
-        if total > self._max_instances:
-            raise RequestRefused(f"{total} instances in all are too many; the most is {self._max_instances}")
+    def refuse_unless_possible(self, counts: Mapping[str, int], most: int | None = None) -> None:
+        total, most = sum(counts.values()), self.most if most is None else most
+        if total > most:
+            raise RequestRefused(f"{total} instances in all are too many; max_processes in procsup.toml allows {most}")
         self._ports.refuse_unless_fits(counts)
 
-    def read_types(self, types: Mapping[str, ProcessType]) -> None:
-        """Take new definitions over; an instance whose version changed is to be started anew."""
-        for instance in self.by_name.values():
+    def read_types(self, types: Mapping[str, ProcessType]) -> list[Instance]:
+        """Take new definitions over; an instance whose version changed is to be started anew.
+
+        Returns those for which that should be done one at a time, and has not begun.
+        """
+        gradually = []
+        for instance in self.in_order():
             type_ = types.get(instance.name.type)
             if type_ is not None:
-                instance.edition += type_.version != instance.type.version
+                changed = type_.version != instance.type.version
+                if changed and type_.surge:
+                    gradually.append(instance)
+                else:
+                    instance.edition += changed
                 instance.type = type_
         self._counts = {name: self._counts.get(name, 0) for name in {**self._counts, **types}}
         self._types = dict(types)
         self._ports.know_types(types)
+        return gradually
+
+    def add_extra(self, type_: str) -> Instance | None:
+        """One more than there should be, while the others are replaced; None where that would be too many in all."""
+        if type_ not in self._types or sum(self._counts.values()) + len(self.extras()) >= self.most:
+            return None
+        number = self._counts[type_] + 1
+        while InstanceName(type_, number) in self.by_name:  # the last one may not be gone yet
+            number += 1
+        name = InstanceName(type_, number)
+        extra = Instance(name, self._types[type_], self._ports.take(type_, number), self._unique_ints.take())
+        self.by_name[name] = extra
+        return extra
+
+    def extras(self) -> list[Instance]:
+        there = (each for each in self.by_name.values() if each.wish is not Wish.GONE)
+        return [each for each in there if self.is_extra(each)]
+
+    def is_extra(self, instance: Instance) -> bool:
+        return instance.name.number > self._counts.get(instance.name.type, 0)
 
     def resize(self, counts: Mapping[str, int]) -> list[Instance]:
         """Make the formation so, and return the instances whose wish that changed. `counts` is known to be possible."""

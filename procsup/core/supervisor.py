@@ -6,15 +6,14 @@ carries the orders out reports back with facts, and with `DeadlineReached` when 
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
 from typing import assert_never
 
 from procsup.core import events
-from procsup.core.actions import Action, KeepFormation, Quit, RollingHalted, ScaledTo, ShutdownBegun, Tell
+from procsup.core.actions import Action, KeepFormation, Quit, ScaledTo, ShutdownBegun, Tell
 from procsup.core.agenda import Agenda, Dice
 from procsup.core.ending import Ending
-from procsup.core.lifecycle import begin_stop, observe, settle, spawn
+from procsup.core.lifecycle import begin_stop, observe, settle
 from procsup.core.model import (
     Clearing,
     Exit,
@@ -23,21 +22,17 @@ from procsup.core.model import (
     Instance,
     InstanceName,
     NotNow,
-    Queued,
-    RestartPolicy,
     Running,
     Starting,
     Stopping,
     UnexpectedEvent,
+    Warming,
     Wish,
-    stop_plan,
 )
-from procsup.core.rolling import RollingRestart
+from procsup.core.rolling import Rolling
 from procsup.core.roster import Roster
-
-# So many spawn orders are given at once, the next when all of these are answered: in between, a stop or a command gets
-# its turn. A spawn takes most of a millisecond.
-SPAWNS_AT_ONCE = 32
+from procsup.core.rules import stop_plan
+from procsup.core.turns import Turns
 
 
 class Supervisor:
@@ -51,11 +46,10 @@ class Supervisor:
         self._kept: dict[str, int] = {}
         self._dice = Dice(seed)
         self._agenda = Agenda()
-        self._queue: deque[Instance] = deque()
-        self._starting: set[InstanceName] = set()
+        self._turns = Turns()
         self._alive: set[InstanceName] = set()
         self._given_up: dict[InstanceName, Exit] = {}
-        self._rolling: RollingRestart | None = None
+        self._rolling = Rolling(self._roster, self.settled, self._turns.lacks, self._settle)
         self._ending = Ending()
         self._quit = False
 
@@ -64,11 +58,7 @@ class Supervisor:
     @property
     def deadline(self) -> float | None:
         """The moment at which `DeadlineReached` is due, if nothing happens before."""
-        moments = (
-            self._agenda.next(self._roster.by_name),
-            self._rolling.deadline if self._rolling is not None else None,
-            self._ending.deadline,
-        )
+        moments = (self._agenda.next(self._roster.by_name), self._rolling.deadline, self._ending.deadline)
         return min((moment for moment in moments if moment is not None), default=None)
 
     @property
@@ -81,7 +71,17 @@ class Supervisor:
 
     @property
     def rolling(self) -> bool:
-        return self._rolling is not None
+        return self._rolling.under_way
+
+    @property
+    def halted(self) -> InstanceName | None:
+        """Whose new copy the last rolling restart has stumbled over."""
+        return self._rolling.halted
+
+    @property
+    def halted_by(self) -> Exit | None:
+        """How that copy ended; it may be gone, if it was one more than there should be."""
+        return self._rolling.halted_by
 
     @property
     def type_ports(self) -> dict[str, int]:
@@ -99,6 +99,13 @@ class Supervisor:
         """The instances that `names` (of types, or of instances) mean. Raises UnknownName."""
         return self._roster.resolve(names)
 
+    def waits_for(self, instance: Instance) -> dict[str, list[Instance]]:
+        """By type: those that have to be up before it is its turn."""
+        return self._turns.waits_for(instance)
+
+    def settled(self, instance: Instance) -> bool:
+        return self._turns.settled(instance)
+
     # What happens
 
     def handle(self, event: events.Event, now: float) -> list[Action]:
@@ -110,6 +117,8 @@ class Supervisor:
         match event:
             case events.Spawned() | events.SpawnFailed() | events.LeaderExited() | events.TreeVanished():
                 orders = self._take_fact(event, now)
+            case events.BecameReady() | events.StoppedAnswering():
+                orders = self._take_finding(event, now)
             case events.DeadlineReached():
                 orders = self._reach_deadline(now)
             case events.ProjectRead():
@@ -126,8 +135,9 @@ class Supervisor:
                 orders = self._shut_down(event, None, now)
             case _:
                 assert_never(event)
-        orders += self._roll_on(now)
-        orders += self._take_turns()
+        orders += self._rolling.roll_on(now)
+        orders += self._turns.take()
+        self._alive.update(self._turns.starting)
         orders += self._perhaps_end(now)
         return orders
 
@@ -136,6 +146,12 @@ class Supervisor:
         if instance is None:
             raise UnexpectedEvent(f"{fact}, and there is no such instance")
         return observe(instance, fact, now) + self._settle(instance, now)
+
+    def _take_finding(self, finding: events.Finding, now: float) -> list[Action]:
+        instance = self._roster.by_name.get(finding.name)
+        if instance is None or instance.pid != finding.pid:
+            return []
+        return observe(instance, finding, now) + self._settle(instance, now)
 
     def _reach_deadline(self, now: float) -> list[Action]:
         orders: list[Action] = []
@@ -147,10 +163,7 @@ class Supervisor:
         """Order what is missing for one instance, and keep the books on all of them right."""
         orders = settle(instance, now, self._dice.throw())
         name, state = instance.name, instance.state
-        if isinstance(state, Queued):
-            self._queue.append(instance)
-        if not isinstance(state, Starting):
-            self._starting.discard(name)
+        self._turns.note(instance)
         if instance.alive and not instance.unkillable:
             self._alive.add(name)
         else:
@@ -159,28 +172,17 @@ class Supervisor:
         if instance.wish is Wish.GONE and not instance.alive:
             self._roster.drop(instance)
         if not isinstance(state, (Exited, Failed)):
-            self._given_up.pop(name, None)
+            if self._given_up.pop(name, None) is not None:
+                self._ending.take_back(name)
         elif name not in self._given_up:
             self._given_up[name] = state.exit
-            fails_all = instance.type.restart.policy is RestartPolicy.NEVER and not self._keep_going
-            if fails_all and state.exit.failed and not self.shutting_down:
+            fails_all = instance.type.restart.fails_all and not self._keep_going
+            if fails_all and state.exit.failed and not self.shutting_down and not self._roster.is_extra(instance):
                 self._ending.fail_all(name, state.exit, now)
         return orders
 
     def _settle_all(self, instances: Iterable[Instance], now: float) -> list[Action]:
         return [order for instance in instances for order in self._settle(instance, now)]
-
-    def _take_turns(self) -> list[Action]:
-        orders: list[Action] = []
-        if self._starting:
-            return orders
-        while self._queue and len(self._starting) < SPAWNS_AT_ONCE:
-            instance = self._queue.popleft()
-            if isinstance(instance.state, Queued):
-                orders += spawn(instance)
-                self._starting.add(instance.name)
-                self._alive.add(instance.name)
-        return orders
 
     def _perhaps_end(self, now: float) -> list[Action]:
         orders: list[Action] = []
@@ -189,7 +191,9 @@ class Supervisor:
         if failure is not None:
             name, exit_ = failure
             orders += self._shut_down(events.ShutdownRequested(exit_.code, provisional=True), name, now)
-        if not self._ending.in_doubt and not self.shutting_down and everyone and len(self._given_up) == len(everyone):
+        # Who waits for what was given up waits for ever.
+        nothing_left = self._given_up and len(self._given_up) + self._turns.waiting == len(everyone)
+        if not self._ending.in_doubt and not self.shutting_down and nothing_left:
             self._ending.exit_code = next((exit_.code for exit_ in self._given_up.values() if exit_.failed), 0)
         if self._quit or self._ending.exit_code is None or self._alive:
             return orders
@@ -204,11 +208,20 @@ class Supervisor:
         types = {each.name: each for each in project.types}
         counts = self._roster.counts
         wanted = {name: counts.get(name, project.counts.get(name, 1)) for name in types}
-        self._roster.refuse_unless_possible(wanted)
+        wanted |= {name: count for name, count in project.recounted if name in types}
+        most = self._roster.usual_most if project.most is None else project.most
+        self._roster.refuse_unless_possible(wanted, most)
+        self._roster.most = most
         self._kept = dict(project.kept)
-        self._roster.read_types(types)
+        gradually = self._roster.read_types(types)
         self._roster.resize(dict.fromkeys(counts, 0) | wanted)
-        return self._settle_all(self.instances(), now)
+        others = dict.fromkeys(
+            [*(each.name.type for each in gradually), *(name for name in counts if name not in types)]
+        )
+        orders = self._rolling.drop(others, now) + self._settle_all(self.instances(), now)
+        if due := [each for each in gradually if each.wish is Wish.UP]:
+            self._rolling.add(due)
+        return orders
 
     def _scale(self, changes: tuple[events.ScaleChange, ...], now: float) -> list[Action]:
         self._refuse_in_shutdown()
@@ -223,7 +236,7 @@ class Supervisor:
     def _start(self, names: tuple[str, ...], now: float) -> list[Action]:
         orders = self._give_one_each(names, now)
         for instance in self.resolve(names):
-            if not isinstance(instance.state, (Starting, Running, Stopping)):
+            if not isinstance(instance.state, (Starting, Warming, Running, Stopping)):
                 instance.edition += 1  # whatever it waits for, a person has come first
             instance.wish = Wish.UP
             orders += self._settle(instance, now)
@@ -240,8 +253,7 @@ class Supervisor:
         # What a person has stopped by its name comes back by its name, not because all is restarted.
         chosen = self.resolve(names) if names else [each for each in self.instances() if each.wish is Wish.UP]
         if rolling:
-            self._rolling = self._rolling or RollingRestart()
-            self._rolling.add(each.name for each in chosen if each.wish is Wish.UP)
+            self._rolling.add(each for each in chosen if each.wish is Wish.UP)
             chosen = [each for each in chosen if each.wish is not Wish.UP]  # nothing of these has to be replaced
         return orders + [order for instance in chosen for order in self._renew(instance, now)]
 
@@ -261,14 +273,16 @@ class Supervisor:
     def _shut_down(self, request: events.ShutdownRequested, because: InstanceName | None, now: float) -> list[Action]:
         orders: list[Action] = []
         if self._ending.ask(request, now):
-            self._rolling = None
+            self._rolling.forget()
             orders.append(Tell(ShutdownBegun(len(self._alive), because)))
         for instance in self.instances():
             if request.force:
                 instance.type = instance.type.but(stop=stop_plan())
                 if isinstance(instance.state, (Stopping, Clearing)) and instance.state.steps:  # once is enough
                     orders += begin_stop(instance, instance.type.stop, now)
-            if instance.wish is Wish.UP:
+            if self._roster.is_extra(instance):
+                instance.wish = Wish.GONE
+            elif instance.wish is Wish.UP:
                 instance.wish = Wish.DOWN
             orders += self._settle(instance, now)
         return orders
@@ -276,23 +290,3 @@ class Supervisor:
     def _refuse_in_shutdown(self) -> None:
         if self.shutting_down:
             raise NotNow("the supervisor is shutting down; start it again when it is gone")
-
-    # What time brings
-
-    def _roll_on(self, now: float) -> list[Action]:
-        rolling = self._rolling
-        if rolling is None:
-            return []
-        failed = rolling.failed_at()
-        if failed is not None:
-            self._rolling = None
-            return [Tell(RollingHalted(failed.name, rolling.untouched))]
-        orders: list[Action] = []
-        while (name := rolling.next_turn(now)) is not None:
-            instance = self.instance(name)
-            if instance is not None and instance.wish is Wish.UP:
-                rolling.now_restarting(instance)
-                orders += self._renew(instance, now)
-        if rolling.over:
-            self._rolling = None
-        return orders

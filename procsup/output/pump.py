@@ -79,12 +79,15 @@ class Pump:
         self._loop = loop
         self._console = console
         self._quiet = quiet
-        self._taps = tuple(taps)
+        self._taps: tuple[Tap, ...] = tuple(taps)
         self._audiences = tuple(audiences)
         self._silence = silence
         self._streams: dict[str, list[_Stream]] = {}
         self._paused: deque[_Stream] = deque()  # first come, first served; never any while the console takes more
         console.on_drained = self._resume
+
+    def also_to(self, tap: Tap) -> None:
+        self._taps += (tap,)
 
     def attach(
         self,

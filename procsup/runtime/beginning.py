@@ -15,16 +15,18 @@ from typing import NamedTuple
 
 from procsup.config.project import Project
 from procsup.core.actions import Action, Spawn
-from procsup.core.events import ProjectRead
-from procsup.core.model import Exit, InstanceName, ProcessType, RequestRefused
+from procsup.core.model import Exit, InstanceName, RequestRefused
 from procsup.core.numbers import PORTS_PER_TYPE
 from procsup.core.supervisor import Supervisor
 from procsup.errors import UsageError
 from procsup.runtime.cgroups import Cgroups
 from procsup.runtime.child import Child, Spawner, choose_spawn
 from procsup.runtime.launch import Launcher, failure
+from procsup.runtime.limits import Confinement
 from procsup.runtime.listening import taken_ports
-from procsup.runtime.options import Policy, RunOptions
+from procsup.runtime.options import RunOptions
+from procsup.runtime.release import policy_in_release
+from procsup.runtime.rules import project_read
 from procsup.runtime.rundir import Claim
 
 
@@ -38,6 +40,7 @@ class Beginning(NamedTuple):
     launcher: Launcher
     claim: Claim
     cgroups: Cgroups
+    confinement: Confinement
     kept: Mapping[str, int]
     born: list[tuple[InstanceName, Child | Exit]]
     orders: list[Action]
@@ -55,21 +58,29 @@ class Beginning(NamedTuple):
 
 def begin(project: Project, options: RunOptions, claim: Claim, cgroups: Cgroups, kept: Mapping[str, int]) -> Beginning:
     """Start the first of the formation. Raises UsageError for one that is not possible."""
-    counts = _counts(project, options, kept)
-    warnings = [*project.warnings, *_trouble_with_ports(project, counts)]
+    counts, policy = _counts(project, options, kept), options.policy
+    if options.release:
+        policy = policy_in_release(project, policy)
+        counts |= dict.fromkeys(policy.once, 1)
+    warnings = [*project.warnings, *_nobody_to_wait_for(project, counts), *_trouble_with_ports(project, counts)]
     now = time.monotonic()
     # The seed is only so that two supervisors do not restart in step.
     supervisor = Supervisor(base_port=project.base_port, keep_going=options.keep_going, seed=int(now * 1e6))
     try:
-        orders = supervisor.handle(project_read(project, options.policy, counts, kept), now)
+        orders = supervisor.handle(project_read(project, policy, counts, kept), now)
     except RequestRefused as error:
         raise UsageError(str(error)) from error
-    launcher = Launcher(Spawner(choose_spawn(options.portable)), claim.cookie, options.tty, options.window)
+    confinement = Confinement(cgroups)
+    warnings += confinement.read(project)  # before anybody starts
+    launcher = Launcher(
+        Spawner(choose_spawn(options.portable)), claim.cookie, options.tty, options.window, claim.folder
+    )
+    launcher.sockets.open(project)
     born: list[tuple[InstanceName, Child | Exit]] = []
     waiting: list[Action] = []
     for order in orders:
         # The portable way hands our signal mask to the child, and just now that holds signals back.
-        if not isinstance(order, Spawn) or options.portable:
+        if not isinstance(order, Spawn) or options.portable or launcher.forks(project, order.name):
             waiting.append(order)
             continue
         try:
@@ -80,15 +91,7 @@ def begin(project: Project, options: RunOptions, claim: Claim, cgroups: Cgroups,
             cgroups.hold(child.pid)
             born.append((order.name, child))
     cgroups.enter([(name, child.pid) for name, child in born if isinstance(child, Child)])
-    return Beginning(supervisor, launcher, claim, cgroups, kept, born, waiting, warnings)
-
-
-def project_read(project: Project, policy: Policy, counts: Mapping[str, int], kept: Mapping[str, int]) -> ProjectRead:
-    """The event that tells the core of a project."""
-    types = tuple(
-        ProcessType(each.name, project.fingerprint(each.name), policy.restart, policy.stop) for each in project.types
-    )
-    return ProjectRead(types, counts, kept)
+    return Beginning(supervisor, launcher, claim, cgroups, confinement, kept, born, waiting, warnings)
 
 
 def _counts(project: Project, options: RunOptions, kept: Mapping[str, int]) -> dict[str, int]:
@@ -97,6 +100,15 @@ def _counts(project: Project, options: RunOptions, kept: Mapping[str, int]) -> d
     if options.only:
         counts = {name: options.counts.get(name, count or 1) * (name in options.only) for name, count in counts.items()}
     return counts
+
+
+def _nobody_to_wait_for(project: Project, counts: Mapping[str, int]) -> list[str]:
+    return [
+        f"{name} does not wait for {other}, which has no instance"
+        for name, count in counts.items()
+        for other in project.settings.depends_on(name)
+        if count and not counts[other]
+    ]
 
 
 def _trouble_with_ports(project: Project, counts: Mapping[str, int]) -> list[str]:

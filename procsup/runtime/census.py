@@ -11,6 +11,8 @@ import os
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from procsup.runtime.disguise import read_as_owner
+
 COOKIE = "PROCSUP_COOKIE"
 _NO_DESCRIPTOR = frozenset({errno.EMFILE, errno.ENFILE})
 
@@ -140,6 +142,8 @@ def _read(path: str) -> bytes:
     try:
         with open(path, "rb") as file:
             return file.read()
+    except PermissionError:
+        return read_as_owner(path)
     except OSError as error:
         if error.errno in _NO_DESCRIPTOR:
             raise

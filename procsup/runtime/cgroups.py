@@ -4,17 +4,19 @@ With `cgroup.kill` the kernel ends all of a group at once, however fast they for
 part is ours where systemd says that it has delegated it; a user who is not root may also use what belongs to him. All
 else belongs to somebody who manages it, and is not touched.
 
-`OURS/procsup-PROJECT/web.1`: the instances are leaves, and there is room for a leaf `supervisor` beside them. Into it
-the supervisor has to move before limits can be switched on, as a group that shares out memory may hold no process.
+`OURS/procsup-PROJECT/web.1`: the instances are leaves. Where they have limits, the supervisor is in a leaf beside them
+(see `controllers`).
 """
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import NamedTuple
+
+from procsup.runtime.controllers import LEAF, switch_off, write
 
 _MARKS = ("trusted.delegate", "user.delegate")
 
@@ -27,13 +29,16 @@ class Cgroup(NamedTuple):
     def enter(self, pid: int) -> None:
         """The pid has to be that of a child which nobody has reaped: it could mean somebody else otherwise."""
         with suppress(OSError):  # it has ended, or there may be no more groups
-            with suppress(FileExistsError):
-                os.mkdir(self.folder)
-            _write(f"{self.folder}/cgroup.procs", pid)
+            self.make()
+            write(f"{self.folder}/cgroup.procs", pid)
+
+    def make(self) -> None:
+        with suppress(FileExistsError):
+            os.mkdir(self.folder)
 
     def kill(self) -> None:
         with suppress(OSError):
-            _write(f"{self.folder}/cgroup.kill", 1)
+            write(f"{self.folder}/cgroup.kill", 1)
 
     def populated(self) -> bool:
         """Whether anything lives in it, or in a group that its processes have made below it."""
@@ -60,10 +65,14 @@ class Cgroup(NamedTuple):
 
 
 class Cgroups:
-    """The groups of a project's instances, below `folder`; without one there are none, and nothing happens."""
+    """The groups of a project's instances, below `folder`; without one there are none, and nothing happens.
+
+    `prepare` may do something about a group, by its instance and its folder, before a copy enters it.
+    """
 
     def __init__(self, folder: str | None = None) -> None:
         self.folder = folder
+        self.prepare: Callable[[object, str], None] | None = None
 
     def of(self, name: object) -> Cgroup | None:
         return Cgroup(f"{self.folder}/{name}") if self.folder is not None else None
@@ -81,7 +90,12 @@ class Cgroups:
         with suppress(OSError):
             os.mkdir(self.folder)
         for name, pid in started:
-            Cgroup(f"{self.folder}/{name}").enter(pid)
+            group = Cgroup(f"{self.folder}/{name}")
+            if self.prepare is not None:
+                with suppress(OSError):  # it will not be limited then, but it is ours
+                    group.make()
+                    self.prepare(name, group.folder)
+            group.enter(pid)
         for _, pid in started:
             with suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGCONT)
@@ -112,6 +126,7 @@ class Cgroups:
         for cgroup in self.every():
             cgroup.remove()
         if self.folder is not None:
+            switch_off(self.folder)
             with suppress(OSError):
                 os.rmdir(self.folder)
 
@@ -119,9 +134,11 @@ class Cgroups:
 def find_cgroups(project: str) -> Cgroups:
     """Those of this project; without a folder where no part of cgroup v2 is ours to use."""
     try:
-        folder = _own_folder()
+        folder, own = _own_folder(), f"procsup-{project}"
+        if folder is not None:
+            folder = folder.removesuffix(f"/{own}/{LEAF}")  # in which an earlier self of ours has put us
         if folder is not None and _delegated(folder):
-            return Cgroups(f"{folder}/procsup-{project}")
+            return Cgroups(f"{folder}/{own}")
     except (OSError, ValueError, IndexError):
         pass  # not as we know it: nothing that we could use
     return Cgroups()
@@ -168,11 +185,3 @@ def _is_instance(name: str) -> bool:
 def _read(path: str) -> bytes:
     with open(path, "rb", buffering=0) as file:
         return file.readall()
-
-
-def _write(path: str, number: int) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        os.write(descriptor, str(number).encode())
-    finally:
-        os.close(descriptor)

@@ -12,7 +12,10 @@ import resource
 import signal
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import NamedTuple
+
+from procsup.runtime.users import User
 
 SHELL = "/bin/sh"
 # Descriptors that children never get: with these, commands are still answered when the rest is used up.
@@ -21,12 +24,21 @@ _ALL_SIGNALS = tuple(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
 
 
 class Stdio(NamedTuple):
-    """What becomes the child's descriptors 0 to 2. All the same `terminal`, where a path is given."""
+    """What becomes the child's descriptors 0 to 2. All the same `terminal`, where a path is given.
+
+    `socket` becomes its descriptor 3, if there is one.
+    """
 
     stdin: int
     stdout: int
     stderr: int
     terminal: str | None = None
+    socket: int | None = None
+
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """Which become the child's, counted from 0."""
+        return self[:3] if self.socket is None else (*self[:3], self.socket)
 
 
 SpawnCall = Callable[[tuple[str, ...], str, Mapping[str, str], Stdio], int]
@@ -62,20 +74,33 @@ class Spawner:
         self._low = _LowDescriptors(self._stdin, 0 if self._own_limit == self._inherited_limit[0] else _LOW)
 
     def start(
-        self, executable: str, argv: tuple[str, ...], environment: Mapping[str, str], window: Window | None = None
+        self,
+        executable: str,
+        argv: tuple[str, ...],
+        environment: Mapping[str, str],
+        *,
+        window: Window | None = None,
+        folder: str | None = None,
+        user: User | None = None,
+        socket: int | None = None,
     ) -> Child:
-        """Run `executable` in the current folder, at a terminal of that size if there is one.
+        """Run `executable` in this folder or the current one, at a terminal of that size or none, as this user or ours.
 
-        Raises OSError where it cannot be started.
+        It gets the socket as descriptor 3. Raises OSError where it cannot be started.
         """
         opened: list[int] = []
         try:
             outputs, stdio = self._open_pipes(opened) if window is None else _open_terminal(opened, window)
             if max(opened) > self._own_limit - RESERVED_DESCRIPTORS:
                 raise OSError(errno.EMFILE, f"{os.strerror(errno.EMFILE)} (the limit is {self._own_limit}: ulimit -n)")
+            stdio = stdio._replace(socket=socket)
             for _, descriptor in outputs:
                 os.set_blocking(descriptor, False)
-            pid = self._in_inherited_limits(executable, argv, environment, stdio)
+            if user is not None:
+                _hand_over(stdio, user)
+            elsewhere = folder is not None or user is not None
+            spawn = partial(popen_spawn, folder=folder, user=user) if elsewhere else self._spawn
+            pid = self._in_inherited_limits(spawn, executable, argv, environment, stdio)
         except OSError:
             for descriptor in opened:
                 os.close(descriptor)
@@ -97,7 +122,7 @@ class Spawner:
 
     def _pidfd_of(self, pid: int) -> int | None:
         """Opened at once, so that the next start sees how many descriptors are left."""
-        if self._spawn is not posix_spawn or not hasattr(os, "pidfd_open"):
+        if self._spawn is popen_spawn or not hasattr(os, "pidfd_open"):
             return None
         try:
             return os.pidfd_open(pid)
@@ -105,37 +130,26 @@ class Spawner:
             return None  # whoever looks after the child tries again, and says so if it fails
 
     def _in_inherited_limits(
-        self, executable: str, argv: tuple[str, ...], environment: Mapping[str, str], stdio: Stdio
+        self, spawn: SpawnCall, executable: str, argv: tuple[str, ...], environment: Mapping[str, str], stdio: Stdio
     ) -> int:
         soft, hard = self._inherited_limit
         if soft == self._own_limit:
-            return self._run(executable, argv, environment, stdio)
-        descriptors = stdio[:3]
-        crowded = self._spawn is not posix_spawn or max(descriptors) >= soft
+            return _run(spawn, executable, argv, environment, stdio)
+        crowded = spawn is not posix_spawn or max(stdio.descriptors) >= soft
         low: list[int] = []
         if crowded:
             self._low.free()
-            low = [os.dup(each) for each in descriptors]
+            low = [os.dup(each) for each in stdio.descriptors]
+            stdio = Stdio(low[0], low[1], low[2], stdio.terminal, low[3] if stdio.socket is not None else None)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         try:
-            return self._run(
-                executable, argv, environment, Stdio(low[0], low[1], low[2], stdio.terminal) if low else stdio
-            )
+            return _run(spawn, executable, argv, environment, stdio)
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (self._own_limit, hard))
             for descriptor in low:
                 os.close(descriptor)
             if crowded:
                 self._low.take()
-
-    def _run(self, executable: str, argv: tuple[str, ...], environment: Mapping[str, str], stdio: Stdio) -> int:
-        try:
-            return self._spawn(argv, executable, environment, stdio)
-        except OSError as error:
-            if error.errno != errno.ENOEXEC:
-                raise
-            # A script without a `#!` line: every shell runs it as a script of its own.
-            return self._spawn((SHELL, executable, *argv[1:]), SHELL, environment, stdio)
 
     def _raise_limit(self) -> int:
         """A thousand instances need some three thousand descriptors; the hard limit allows it nearly everywhere."""
@@ -150,7 +164,17 @@ class Spawner:
         return wanted
 
 
-_LOW = 7  # three to hand on; `subprocess` opens a pipe to learn of errors, and a folder in the child
+def _run(spawn: SpawnCall, executable: str, argv: tuple[str, ...], environment: Mapping[str, str], stdio: Stdio) -> int:
+    try:
+        return spawn(argv, executable, environment, stdio)
+    except OSError as error:
+        if error.errno != errno.ENOEXEC:
+            raise
+        # A script without a `#!` line: every shell runs it as a script of its own.
+        return spawn((SHELL, executable, *argv[1:]), SHELL, environment, stdio)
+
+
+_LOW = 8  # four to hand on; `subprocess` opens a pipe to learn of errors, and a folder in the child
 
 
 class _LowDescriptors:
@@ -181,7 +205,7 @@ def choose_spawn(portable: bool) -> SpawnCall:
 
 def posix_spawn(argv: tuple[str, ...], executable: str, environment: Mapping[str, str], stdio: Stdio) -> int:
     actions: list[tuple[object, ...]] = [
-        (os.POSIX_SPAWN_DUP2, source, target) for target, source in enumerate(stdio[:3])
+        (os.POSIX_SPAWN_DUP2, source, target) for target, source in enumerate(stdio.descriptors)
     ]
     if stdio.terminal is not None:
         # The first terminal that the leader of a new session opens becomes the session's own.
@@ -191,8 +215,15 @@ def posix_spawn(argv: tuple[str, ...], executable: str, environment: Mapping[str
     )
 
 
-def popen_spawn(argv: tuple[str, ...], executable: str, environment: Mapping[str, str], stdio: Stdio) -> int:
-    """The same by fork and exec, for platforms whose posix_spawn has no sessions."""
+def popen_spawn(
+    argv: tuple[str, ...],
+    executable: str,
+    environment: Mapping[str, str],
+    stdio: Stdio,
+    folder: str | None = None,
+    user: User | None = None,
+) -> int:
+    """The same by fork and exec: for platforms whose posix_spawn has no sessions, and for what it cannot do at all."""
     import subprocess
 
     # The child inherits the handlers it finds at exec: caught ones fall back to the default, ignored ones stay so.
@@ -208,7 +239,12 @@ def popen_spawn(argv: tuple[str, ...], executable: str, environment: Mapping[str
             stdout=stdio.stdout,
             stderr=stdio.stderr,
             start_new_session=True,
-            preexec_fn=None if stdio.terminal is None else _own_terminal,
+            cwd=folder,
+            user=user.uid if user is not None else None,
+            group=user.gid if user is not None else None,
+            extra_groups=user.groups if user is not None else None,
+            preexec_fn=partial(_take_over, stdio) if stdio.terminal or stdio.socket is not None else None,
+            pass_fds=(3,) if stdio.socket is not None else (),
         )
     finally:
         for each in ignored:
@@ -218,12 +254,22 @@ def popen_spawn(argv: tuple[str, ...], executable: str, environment: Mapping[str
     return pid
 
 
-def _own_terminal() -> None:
-    """In the child, whose standard input is the terminal: make it the session's own."""
-    import fcntl
-    import termios
+def _hand_over(stdio: Stdio, user: User) -> None:
+    """The user may open what it already has: /dev/stdout, /dev/stderr, or the terminal. Not stdin, which all share."""
+    for descriptor in (stdio.stdout, stdio.stderr):
+        with suppress(OSError):  # some systems have no owner for a pipe
+            os.fchown(descriptor, user.uid, -1)
 
-    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+def _take_over(stdio: Stdio) -> None:
+    """In the child: its standard input, a terminal, becomes its session's own, and the socket its descriptor 3."""
+    if stdio.terminal is not None:
+        import fcntl
+        import termios
+
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    if stdio.socket is not None:
+        os.dup2(stdio.socket, 3)
 
 
 def _open_terminal(opened: list[int], window: Window) -> tuple[tuple[tuple[str, int], ...], Stdio]:

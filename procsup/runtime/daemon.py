@@ -15,9 +15,10 @@ from typing import Any, NamedTuple, assert_never
 from procsup.config.project import Project
 from procsup.core.actions import Action, KeepFormation, Kill, Notice, Quit, Signal, Spawn, Tell
 from procsup.core.events import DeadlineReached, Event
-from procsup.core.model import InstanceName, RequestRefused, Wish
+from procsup.core.model import Instance, InstanceName, RequestRefused, Stopped, Wish
 from procsup.output.console import Console
 from procsup.output.pump import Pump
+from procsup.runtime.awaited import Awaited
 from procsup.runtime.beginning import Beginning
 from procsup.runtime.keeper import FormationKeeper
 from procsup.runtime.listening import taken_ports
@@ -25,9 +26,10 @@ from procsup.runtime.memory import spend_reserve
 from procsup.runtime.options import RunOptions
 from procsup.runtime.overview import Overview
 from procsup.runtime.processes import Processes
+from procsup.runtime.readiness import Readiness
 from procsup.runtime.tally import Tally
 from procsup.runtime.terminals import Terminals
-from procsup.runtime.wording import seconds, tell
+from procsup.runtime.wording import seconds, tell, why
 
 # So long the loop may be busy with events in a row before pipes and clients have their turn, in seconds.
 SLICE = 0.01
@@ -76,13 +78,15 @@ class Daemon:
         self.tally = Tally()
         self.troubles_elsewhere: Callable[[], list[str]] = list  # of those who are told lines beside the console
         self.supervisor = beginning.supervisor
-        self._launcher = beginning.launcher
+        self.confinement = beginning.confinement
+        self.launcher = beginning.launcher
         self._processes = Processes(
             self._loop,
             pump,
             beginning.claim.cookie,
             self.post,
             cgroups=beginning.cgroups,
+            explain=self.confinement.why_ended,
             portable=options.portable,
         )
         if guardian is not None:
@@ -93,7 +97,12 @@ class Daemon:
         self._alarm_at: float | None = None
         self._lost = 0.0  # the time in which we should have run, and did not
         self._overview = Overview(self._loop, console)
-        self._awaited: list[tuple[Callable[[], bool], asyncio.Future[None]]] = []
+        self._awaited = Awaited(self._loop)
+        cookie, notify = beginning.claim.cookie, self.launcher.notify
+        self.readiness = Readiness(
+            self._loop, self.supervisor, lambda: self.project.settings, self.post, cookie, notify
+        )
+        pump.also_to(self.readiness)
         self._loop.set_exception_handler(self._went_wrong)
 
     def take_over(self, beginning: Beginning) -> None:
@@ -116,18 +125,18 @@ class Daemon:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until `condition` holds; it is asked again whenever something has happened."""
-        if not condition():
-            came_true: asyncio.Future[None] = self._loop.create_future()
-            self._awaited.append((condition, came_true))
-            await came_true
+        await self._awaited.until(condition)
+
+    def why(self, instance: Instance) -> str | None:
+        """One sentence on an instance that is not simply running."""
+        if self.supervisor.shutting_down and isinstance(instance.state, Stopped):
+            return "procsup itself is being stopped"  # so nothing brings it back
+        waits_for, missing = list(self.supervisor.waits_for(instance)), self.readiness.missing(instance.name)
+        return why(instance, self.now(), waits_for, missing, self.readiness.says(instance.name))
 
     @property
     def terminals(self) -> Terminals:
         return self._processes.terminals
-
-    def has_terminal(self, name: InstanceName) -> bool:
-        """Whether its copies sit at one."""
-        return self._launcher.has_terminal(name)
 
     def now(self) -> float:
         """Our own time. What we slept through does not count in it: no grace, back-off or uptime runs out meanwhile."""
@@ -154,7 +163,7 @@ class Daemon:
             return
         self._working = False
         self._set_alarm()
-        self._tell_those_who_wait()
+        self._awaited.look()
         self._overview.show(self.supervisor, self.now())
 
     def _handle(self, entry: _Entry) -> None:
@@ -168,7 +177,9 @@ class Daemon:
             if not taken.cancelled():
                 taken.set_exception(error)
             return
-        self.project = project or self.project
+        if project is not None:
+            self.project = project
+            self.readiness.adapt()
         after = self._wanted() if taken is not None else before
         if before != after:
             self.name_all()
@@ -195,7 +206,7 @@ class Daemon:
         for order in orders:
             self._carry_out_one(order)
         if spawns:
-            launch = partial(self._launcher.launch, self.project, type_ports=self.supervisor.type_ports)
+            launch = partial(self.launcher.launch, self.project, type_ports=self.supervisor.type_ports)
             self._processes.start([(order.name, partial(launch, order)) for order in spawns])
 
     def _carry_out_one(self, order: Action) -> None:
@@ -219,9 +230,10 @@ class Daemon:
 
     def _tell(self, notice: Notice) -> None:
         self.tally.note(notice)
-        self.console.notice(tell(notice))
+        self.console.notice(tell(notice, self.readiness.missing))
+        self.readiness.note(notice)
 
-    # Time, and those who wait
+    # Time
 
     def _set_alarm(self) -> None:
         when = self.supervisor.deadline
@@ -245,16 +257,6 @@ class Daemon:
             return
         self._alarm_at = None
         self.post(DeadlineReached())
-
-    def _tell_those_who_wait(self) -> None:
-        waiting, self._awaited = self._awaited, []
-        for condition, came_true in waiting:
-            if came_true.cancelled():
-                continue
-            if condition():
-                came_true.set_result(None)
-            else:
-                self._awaited.append((condition, came_true))
 
     # The end
 
@@ -285,5 +287,6 @@ class Daemon:
         if self._alarm is not None:
             self._alarm.cancel()
         self._overview.close()
+        self.readiness.close()
         self._processes.close()
-        self._launcher.close()
+        self.launcher.close()

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import NamedTuple
 
-from procsup.core.model import StopPlan, StopStep
+from procsup.core.rules import StopPlan, StopStep
 from procsup.runtime.cgroups import Cgroups
 from procsup.runtime.child import SHELL, SpawnCall, Stdio
 

@@ -18,7 +18,7 @@ class FormationKeeper:
     """
 
     def __init__(self, folder: str, formation: Mapping[str, int], tell: Callable[[str], None]) -> None:
-        self._folder = folder
+        self.folder = folder
         self.formation = formation
         self._tell = tell
         self._newest: Mapping[str, int] | None = None
@@ -52,12 +52,12 @@ class FormationKeeper:
 
     async def _save(self, formation: Mapping[str, int]) -> None:
         try:
-            await asyncio.to_thread(save, self._folder, formation)
+            await asyncio.to_thread(save, self.folder, formation)
         except (OSError, RuntimeError) as error:
             if isinstance(error, OSError) and error.errno != errno.EMFILE:
                 raise
             # No thread may be started. Or a child is just being started, and its limit of open files is ours; here not.
-            save(self._folder, formation)
+            save(self.folder, formation)
 
     async def _write(self) -> None:
         while self._newest is not None:

@@ -12,10 +12,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from procsup.core.model import StopPlan, StopStep
+from procsup.core.rules import StopPlan, StopStep
 from procsup.runtime.census import Census, Member, hold
 from procsup.runtime.cgroups import Cgroups
 from procsup.runtime.chase import meet_newcomers
+from procsup.runtime.tree import so_that_it_is_heard
 
 _LOOK_AGAIN = 0.05  # seconds between looks while something is being killed: it may have forked meanwhile
 _LOOK_SOON = 0.005  # a control group says that somebody lives whom no look finds: most likely he is just dying
@@ -112,7 +113,7 @@ class _Search:
 
 
 def _send(pidfd: int, number: int) -> None:
-    for each in (number,) if number in (signal.SIGKILL, signal.SIGSTOP) else (number, signal.SIGCONT):
+    for each in so_that_it_is_heard(number):
         with suppress(ProcessLookupError, PermissionError):
             signal.pidfd_send_signal(pidfd, each)
 

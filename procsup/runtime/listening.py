@@ -8,24 +8,29 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 _LISTEN = "0A"  # TCP_LISTEN in the kernel's tables
+_FEW = 64  # so many ports are tried one by one: the tables list every connection of the machine, and take milliseconds
 
 
 def taken_ports(ports: Iterable[int]) -> dict[int, str]:
     """By port, who has it: `pid 431, redis-server`, or what little can be known."""
     wanted = set(ports)
-    sockets = _listening_sockets()
+    if len(wanted) <= _FEW:
+        wanted = {port for port in wanted if not _free(port)}
+    if not wanted:
+        return {}
+    sockets = listening_sockets()
     if sockets is None:
         return {port: "somebody" for port in wanted if _answers(port)}
-    taken = {port: inode for port, inode in sockets.items() if port in wanted}
+    taken = {port: inodes[-1] for port, inodes in sockets.items() if port in wanted}
     if not taken:
         return {}
     holders = _holders(set(taken.values()))
     return {port: holders.get(inode, "a process of another user") for port, inode in taken.items()}
 
 
-def _listening_sockets() -> dict[int, str] | None:
-    """Port → inode of its listening socket; None where the system has no such tables."""
-    found: dict[int, str] = {}
+def listening_sockets() -> dict[int, list[str]] | None:
+    """Port → inodes of the sockets that listen there; None where the system has no such tables."""
+    found: dict[int, list[str]] = {}
     for table in ("/proc/self/net/tcp", "/proc/self/net/tcp6"):
         try:
             with open(table, encoding="ascii") as file:
@@ -37,7 +42,7 @@ def _listening_sockets() -> dict[int, str] | None:
         for line in lines:
             fields = line.split()
             if fields[3] == _LISTEN:
-                found[int(fields[1].rpartition(":")[2], 16)] = fields[9]
+                found.setdefault(int(fields[1].rpartition(":")[2], 16), []).append(fields[9])
     return found
 
 
@@ -55,7 +60,22 @@ def _holders(inodes: set[str]) -> dict[str, str]:
     return found
 
 
+def _free(port: int) -> bool:
+    """Whether one could listen there just now, at whichever address; connections that are closing do not count."""
+    with suppress(OSError), socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)  # both kinds of addresses
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("::", port))
+        return True
+    return False
+
+
 def _answers(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(0.05)
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def holder_of(port: int) -> str | None:
+    """Who listens on this port, as far as it can be known."""
+    return taken_ports([port]).get(port)

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from procsup.core.model import RestartRule, StopPlan
 from procsup.output.style import Style
 from procsup.runtime.child import Window
 
 if TYPE_CHECKING:
+    from procsup.config.project import Project
     from procsup.output.rotation import LogFolder
     from procsup.output.syslog_address import Receiver
+
+
+NO_WATCHFILES = "watch needs watchfiles: pip install 'procsup[watch]'"
 
 
 class OnUp(Protocol):
@@ -19,10 +22,11 @@ class OnUp(Protocol):
 
 
 class Policy(NamedTuple):
-    """What the command line says about every process type."""
+    """What the command line says about every process type; None where it says nothing."""
 
-    restart: RestartRule
-    stop: StopPlan
+    restart: str | None = None
+    grace: float | None = None
+    once: tuple[str, ...] = ()  # the releases for which the others wait just now
 
 
 class RunOptions(NamedTuple):
@@ -31,7 +35,8 @@ class RunOptions(NamedTuple):
     `tty`: the types and instances that sit at a terminal, of the size of `window`.
     `focus` is the instance that has our own terminal.
     `history` is how many bytes of each instance's output are kept in memory.
-    `only` limits the formation to these types. `log` replaces standard output by a bounded file; `log_folder` and
+    `only` limits the formation to these types. `release` runs those of the project before the others; `watch` restarts
+    types whose files change. `log` replaces standard output by a bounded file; `log_folder` and
     `syslog` are told the lines as well. `on_up` is told once:
     what has failed, when all run or have tried to, or when all has ended before that (then `over` is true). `portable`
     does without what only some systems have.
@@ -51,4 +56,11 @@ class RunOptions(NamedTuple):
     log_folder: LogFolder | None = None
     syslog: Receiver | None = None
     on_up: OnUp | None = None
+    release: bool = False
+    watch: bool = True
     portable: bool = False
+
+    def pinned(self, project: Project) -> frozenset[str]:
+        """The types whose counts were said for this run: procsup.toml has no say in them."""
+        left_out = (each.name for each in project.types if self.only and each.name not in self.only)
+        return frozenset((*self.counts, *left_out))

@@ -11,7 +11,8 @@ from functools import partial
 from typing import Protocol
 
 from procsup.core.events import Fact, LeaderExited, Spawned, SpawnFailed, TreeVanished
-from procsup.core.model import Exit, InstanceName, StopStep
+from procsup.core.model import Exit, InstanceName
+from procsup.core.rules import StopStep
 from procsup.runtime.adoption import Adoption
 from procsup.runtime.census import Census, instance_cookie
 from procsup.runtime.cgroups import Cgroups
@@ -21,7 +22,7 @@ from procsup.runtime.exits import choose_watch
 from procsup.runtime.launch import failure
 from procsup.runtime.leftovers import end_leftovers
 from procsup.runtime.terminals import Terminals
-from procsup.runtime.tree import Remains, group_exists
+from procsup.runtime.tree import Remains, group_exists, so_that_it_is_heard
 
 
 class Pipes(Protocol):
@@ -40,7 +41,10 @@ class Pipes(Protocol):
 
 
 class Processes:
-    """`cookie` is that of this run. `portable` avoids what only some systems have; the tests run both ways."""
+    """`cookie` is that of this run. `portable` avoids what only some systems have; the tests run both ways.
+
+    `explain` is asked of each leader that has ended, before anything else is done about it.
+    """
 
     def __init__(
         self,
@@ -50,6 +54,7 @@ class Processes:
         report: Callable[[Fact], None],
         *,
         cgroups: Cgroups | None = None,
+        explain: Callable[[InstanceName], str | None] = lambda _: None,
         portable: bool = False,
     ) -> None:
         self._loop = loop
@@ -58,6 +63,7 @@ class Processes:
         self._portable = portable
         self._cookie = cookie
         self._cgroups = cgroups or Cgroups()
+        self._explain = explain
         self.terminals = Terminals(loop)
         self._watch = choose_watch(loop, self._ended, portable)
         self._leaders: dict[InstanceName, int] = {}
@@ -113,11 +119,10 @@ class Processes:
         return Spawned(name, child.pid)
 
     def signal(self, name: InstanceName, number: int) -> None:
-        """To the group; then SIGCONT, for a process that is stopped would not hear it."""
+        """To the group, in a way that suspended processes hear it, too."""
         self._sent[name] = number
-        self._send(name, number)
-        if number != signal.SIGKILL:
-            self._send(name, signal.SIGCONT)
+        for each in so_that_it_is_heard(number):
+            self._send(name, each)
 
     def kill(self, name: InstanceName) -> None:
         self._sent[name] = signal.SIGKILL
@@ -176,6 +181,7 @@ class Processes:
             got_away, unknown = set(), True  # no descriptor to look with: each has to be looked at by itself
         for name, pid, exit_ in ended:
             cookie = instance_cookie(self._cookie, name)
+            because = self._explain(name)
             remaining = unknown or group_exists(pid) or cookie in (got_away or ()) or self._cgroups.populated(name)
             if remaining:
                 self._remains[name] = Remains(
@@ -191,7 +197,7 @@ class Processes:
                 )
             else:
                 self._cgroups.remove(name)
-            self._report(LeaderExited(name, exit_, remaining))
+            self._report(LeaderExited(name, exit_ if because is None else exit_.but(because=because), remaining))
 
     def _look(self) -> Census:
         """One walk through all processes for everybody who looks in this turn of the loop."""

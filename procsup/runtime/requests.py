@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from procsup import __version__
@@ -16,7 +16,7 @@ from procsup.core.events import (
     StartRequested,
     StopRequested,
 )
-from procsup.core.model import Instance, InstanceName, NotNow, RequestRefused, UnknownName, Wish
+from procsup.core.model import NotNow, RequestRefused, UnknownName
 from procsup.errors import ProcsupError, UsageError, unknown_name
 from procsup.output.history import History
 from procsup.runtime.daemon import Daemon
@@ -25,7 +25,7 @@ from procsup.runtime.status import status
 from procsup.runtime.telling import tell
 from procsup.runtime.usage import UsageMeter
 from procsup.runtime.visits import Visits
-from procsup.runtime.wording import state_word, why
+from procsup.runtime.waiting import Waiting
 
 Params = Mapping[str, Any]
 
@@ -37,6 +37,7 @@ class Requests:
         self._reloader = reloader
         self._history = history
         self._meter = UsageMeter()
+        self._waiting = Waiting(daemon, history)
         self._methods: Mapping[str, Callable[[Params], Awaitable[object]]] = {
             "info": self._info,
             "status": self._status,
@@ -46,6 +47,7 @@ class Requests:
             "stop": self._stop,
             "restart": self._restart,
             "reload": self._reload,
+            "wait": self._waiting.wait,
             "logs": self._logs,
             **Visits(daemon).methods,
             "shutdown": self._shutdown,
@@ -64,7 +66,8 @@ class Requests:
 
     async def _info(self, _params: Params) -> object:
         project = self._daemon.project
-        return {"app": project.app, "root": project.root, "pid": os.getpid(), "version": __version__}
+        own = {"app": project.app, "root": project.root, "pid": os.getpid(), "version": __version__}
+        return {**own, "state": self._daemon.keeper.folder}
 
     async def _status(self, params: Params) -> object:
         return await status(self._daemon, self._meter if params["usage"] else None)
@@ -85,7 +88,7 @@ class Requests:
             "stopped": [str(name) for name in sorted(before - after)],
         }
         if params["wait"]:
-            answer["failed"] = await self._settled(before ^ after)
+            answer["failed"] = await self._waiting.settled(before ^ after)
         await self._daemon.keeper.kept()
         if self._daemon.keeper.trouble is not None:
             answer["warning"] = self._daemon.keeper.trouble
@@ -94,28 +97,32 @@ class Requests:
     async def _start(self, params: Params) -> object:
         await self._daemon.ask(StartRequested(tuple(params["names"])))
         names = {each.name for each in self._supervisor.resolve(params["names"])}
-        return {"started": [str(name) for name in sorted(names)], "failed": await self._settled(names, up=True)}
+        return {"started": [str(name) for name in sorted(names)], "failed": await self._waiting.settled(names, up=True)}
 
     async def _stop(self, params: Params) -> object:
         names = [each.name for each in self._supervisor.resolve(params["names"])]
         await self._daemon.ask(StopRequested(tuple(params["names"])))
-        return {"stopped": [str(name) for name in names], "failed": await self._settled(names)}
+        return {"stopped": [str(name) for name in names], "failed": await self._waiting.settled(names)}
 
     async def _restart(self, params: Params) -> object:
         wanted = params["names"] or tuple(self._supervisor.formation)
         before = {each.name: each.edition for each in self._supervisor.resolve(wanted)}
         await self._daemon.ask(RestartRequested(tuple(params["names"]), params["rolling"]))
-        if params["rolling"]:
-            await self._daemon.until(lambda: not self._supervisor.rolling)
-        # A rolling restart that was halted has not come to all of them.
-        renewed = (each for each in self._supervisor.resolve(wanted) if each.edition != before.get(each.name))
-        names = [each.name for each in renewed]
-        return {"restarted": [str(name) for name in names], "failed": await self._settled(names, up=True)}
+        stumbled = await self._waiting.rolled() if params["rolling"] else []
+        # A rolling restart that was halted has not come to all of them; and some may be gone by now.
+        names = [each.name for each in self._waiting.present(before) if each.edition != before[each.name]]
+        if stumbled:
+            return {"restarted": [str(name) for name in names if name != self._supervisor.halted], "failed": stumbled}
+        return {"restarted": [str(name) for name in names], "failed": await self._waiting.settled(names, up=True)}
 
     async def _reload(self, params: Params) -> object:
         if params["plan"]:
             return {"plan": self._reloader.plan(self._reloader.read()), "applied": False}
-        return {"plan": await self._reloader.reload(), "applied": True}
+        plan = await self._reloader.reload()
+        restarted = {step["instance"] for step in plan if step["action"] == "restart"}
+        # Only for what it replaces one by one itself: another's rolling restart may go on for long.
+        gradually = any(each.type.surge for each in self._supervisor.instances() if str(each.name) in restarted)
+        return {"plan": plan, "applied": True, "failed": await self._waiting.rolled() if gradually else []}
 
     async def _logs(self, params: Params) -> object:
         wanted = frozenset(params["names"])
@@ -135,26 +142,10 @@ class Requests:
         await self._daemon.ask(ShutdownRequested(0))
         return {"pid": os.getpid()}
 
-    async def _settled(self, names: Iterable[InstanceName], *, up: bool = False) -> list[dict[str, object]]:
-        """Wait until what is wanted of these is so, and return those for which it is not.
-
-        `up`: they were asked to run; if somebody else has stopped them meanwhile, that has not come true.
-        """
-        chosen = tuple(names)
-        await self._daemon.until(lambda: all(each.settled for each in self._present(chosen)))
-        now = self._daemon.now()
-        return [
-            {"name": str(each.name), "state": state_word(each), "why": why(each, now)}
-            for each in self._present(chosen)
-            if each.unkillable or ((up or each.wish is Wish.UP) and not each.up)
-        ]
-
-    def _present(self, names: Iterable[InstanceName]) -> list[Instance]:
-        found = (self._supervisor.instance(name) for name in names)
-        return [each for each in found if each is not None]
-
     def _unknown(self, name: str) -> UsageError:
         instances = [str(each.name) for each in self._supervisor.instances()]
+        if of_its_type := [each for each in instances if each.partition(".")[0] == name.partition(".")[0]]:
+            return unknown_name(name, of_its_type, self._daemon.project.procfile)
         return unknown_name(name, [*self._supervisor.formation, *instances], self._daemon.project.procfile)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 from procsup.config.project import Project
 from procsup.control.address import identity, make_private, project_folder, socket_path
-from procsup.core.model import StopPlan
+from procsup.core.rules import StopPlan
 from procsup.errors import ProcsupError
 from procsup.runtime import census
 from procsup.runtime.beginning import Beginning, begin
@@ -19,6 +19,7 @@ from procsup.runtime.formation_store import load
 from procsup.runtime.guardian import Guardian, post_guardian
 from procsup.runtime.inherited import hold_signals, prepare_descriptors, undo_inherited_signals
 from procsup.runtime.options import RunOptions
+from procsup.runtime.rules import rescue_plan
 from procsup.runtime.rundir import Claim, RootLock
 
 
@@ -41,7 +42,8 @@ def run(project: Project, read: Callable[[], Project], options: RunOptions, envi
         make_private(os.path.dirname(claim.socket))
         os.chdir(project.root)
         cgroups = Cgroups() if options.portable else find_cgroups(name)
-        earlier = _sweep(claim, cgroups, options.policy.stop)  # may take the whole grace: Ctrl-C still ends us
+        stop = rescue_plan(project, options.policy)
+        earlier = _sweep(claim, cgroups, stop)  # may take the whole grace: Ctrl-C still ends us
         hold_signals()
         return _begin_and_supervise(project, read, options, claim, cgroups, kept, earlier, environ)
     finally:
@@ -78,7 +80,8 @@ def _begin_and_supervise(
     try:
         if census.possible():  # first: where processes are few, the children would leave no room for it
             spawn = choose_spawn(options.portable)
-            guardian = post_guardian(spawn, claim.cookie, cgroups, options.policy.stop, environ)
+            stop = rescue_plan(project, options.policy)
+            guardian = post_guardian(spawn, claim.cookie, cgroups, stop, environ)
         beginning = begin(project, options, claim, cgroups, kept)
         beginning.warnings[:0] = earlier
         # Loaded only now: the first children run already.

@@ -7,10 +7,10 @@ import os
 from collections.abc import Mapping
 from contextlib import suppress
 
-from procsup.core.model import Exit, Instance, Running
+from procsup.core.model import Exit, Instance, Running, Warming
 from procsup.runtime.daemon import Daemon
 from procsup.runtime.usage import Usage, UsageMeter
-from procsup.runtime.wording import signal_name, state_word, why
+from procsup.runtime.wording import signal_name, state_word
 
 
 async def status(daemon: Daemon, meter: UsageMeter | None) -> dict[str, object]:
@@ -28,7 +28,11 @@ async def status(daemon: Daemon, meter: UsageMeter | None) -> dict[str, object]:
         "root": daemon.project.root,
         "pid": os.getpid(),
         "formation": daemon.supervisor.formation,
-        "instances": [_row(each, used, now) for each in daemon.supervisor.instances()],
+        "instances": [
+            _row(each, used, now, daemon.why(each), daemon.confinement.restarts[each.name])
+            | {"limits": daemon.confinement.of(each.name)}
+            for each in daemon.supervisor.instances()
+        ],
     }
     troubles = [trouble for trouble in (daemon.keeper.trouble, daemon.console.trouble) if trouble is not None]
     troubles += daemon.troubles_elsewhere()
@@ -37,22 +41,28 @@ async def status(daemon: Daemon, meter: UsageMeter | None) -> dict[str, object]:
     return answer
 
 
-def _row(instance: Instance, used: Mapping[int, Usage], now: float) -> dict[str, object]:
+def _row(
+    instance: Instance, used: Mapping[int, Usage], now: float, reason: str | None, for_memory: int
+) -> dict[str, object]:
+    """`for_memory`: the restarts that were not the core's idea, but nobody else's either."""
     usage = used.get(instance.pid) if instance.pid is not None else None
     uptime = _uptime(instance, now)
-    reason = why(instance, now)
     if reason is None and usage is not None and usage.suspended:
         reason = f"stopped by a signal; kill -CONT {instance.pid} lets it go on"
+    if reason is None and isinstance(instance.state, Running) and instance.last_exit is not None:
+        because = instance.last_exit.because
+        reason = f"restarted: {because}" if because is not None else None
     return {
         "name": str(instance.name),
         "type": instance.name.type,
         "number": instance.name.number,
         "state": state_word(instance),
+        "ready": None if instance.type.ready_within is None else isinstance(instance.state, Running),
         "pid": instance.pid,
         "port": instance.port,
         "unique_int": instance.unique_int,
         "uptime": round(uptime, 3) if uptime is not None else None,
-        "restarts": instance.restarts,
+        "restarts": instance.restarts + for_memory,
         "last_exit": _exit(instance.last_exit),
         "cpu": usage.cpu if usage is not None else None,
         "memory": usage.memory if usage is not None else None,
@@ -61,11 +71,16 @@ def _row(instance: Instance, used: Mapping[int, Usage], now: float) -> dict[str,
 
 
 def _uptime(instance: Instance, now: float) -> float | None:
-    return now - instance.state.since if isinstance(instance.state, Running) else None
+    return now - instance.state.since if isinstance(instance.state, (Running, Warming)) else None
 
 
 def _exit(exit_: Exit | None) -> dict[str, object] | None:
     if exit_ is None:
         return None
     name = signal_name(exit_.signal) if exit_.signal is not None else None
-    return {"code": exit_.code, "signal": name, "error": exit_.error}
+    return {
+        "code": exit_.code,
+        "signal": name,
+        "error": exit_.error or (exit_.fault and exit_.fault.value),
+        "because": exit_.because,
+    }

@@ -23,11 +23,14 @@ from procsup.runtime.beginning import Beginning
 from procsup.runtime.daemon import Daemon
 from procsup.runtime.focus import Focus
 from procsup.runtime.keeper import FormationKeeper
+from procsup.runtime.memory_watch import MemoryWatch
 from procsup.runtime.options import OnUp, RunOptions
 from procsup.runtime.outlets import Outlets, journal_or_stdout
+from procsup.runtime.release import end_release, policy_in_release
 from procsup.runtime.reload import Reloader
 from procsup.runtime.requests import Requests
 from procsup.runtime.signals import SignalDesk
+from procsup.runtime.watching import Watching
 from procsup.runtime.wording import ending
 
 # A reader that has stopped reading holds up the end no longer than this; that its last part is lost is told.
@@ -76,7 +79,8 @@ async def supervise(
     pump = Pump(loop, console, options.quiet, taps=[history], audiences=outlets.audiences)
     daemon = Daemon(project, options, beginning, console, pump, keeper, guardian)
     daemon.troubles_elsewhere = lambda: outlets.troubles
-    reloader = Reloader(daemon, read, keeper)
+    memory_watch = MemoryWatch(daemon, claim.cookie)
+    reloader = Reloader(daemon, read, keeper, memory_watch.adapt, options.pinned(project))
     requests = Requests(daemon, reloader, history)
 
     async def answer(method: str, params: dict[str, object], _peer: Peer) -> object:
@@ -91,20 +95,29 @@ async def supervise(
         if focus is not None:
             focus.resized()
 
+    watching: Watching | None = None
     try:
         await server.start()
+        memory_watch.adapt()
         desk = SignalDesk(daemon, reloader.reload, reopen, resized)
+        if options.watch:
+            watching = Watching(daemon, options.log_folder.path if options.log_folder is not None else None)
         exit_code = await _from_start_to_end(daemon, beginning, options)
     except BaseException:
         daemon.kill_all()
         raise
     finally:
+        await memory_watch.close()
         await keeper.close()
         pump.detach_all()
         if focus is not None:
             focus.leave()
         daemon.close()
-        everything, complaints = await asyncio.gather(console.flush_pending(LAST_FLUSH), outlets.finish(LAST_FLUSH))
+        everything, complaints, _ = await asyncio.gather(
+            console.flush_pending(LAST_FLUSH),
+            outlets.finish(LAST_FLUSH),
+            watching.close() if watching is not None else asyncio.sleep(0),
+        )
         for complaint in complaints:
             _complain(complaint)
         claim.lock.release()  # first: who waits for us to be gone may start the next supervisor at once
@@ -133,9 +146,15 @@ async def _from_start_to_end(daemon: Daemon, beginning: Beginning, options: RunO
         console.notice(f"warning: {warning}")
     if not any(daemon.supervisor.formation.values()):
         console.notice("nothing runs: no process type has an instance; procsup scale NAME=1 starts one")
+    release: asyncio.Task[None] | None = None
+    if options.release:
+        daemon.policy = policy_in_release(daemon.project, options.policy)
+        release = asyncio.create_task(end_release(daemon, options.policy))
     daemon.take_over(beginning)
-    watcher = asyncio.create_task(_tell_when_up(daemon, options.on_up)) if options.on_up is not None else None
+    watcher = asyncio.create_task(_tell_when_up(daemon, options.on_up, release)) if options.on_up is not None else None
     exit_code = await daemon.finished
+    if release is not None:
+        release.cancel()
     if watcher is not None and options.on_up is not None and not watcher.done():
         watcher.cancel()
         options.on_up(_failures(daemon), over=True)
@@ -151,17 +170,21 @@ async def _from_start_to_end(daemon: Daemon, beginning: Beginning, options: RunO
     return exit_code
 
 
-async def _tell_when_up(daemon: Daemon, on_up: OnUp) -> None:
+async def _tell_when_up(daemon: Daemon, on_up: OnUp, release: asyncio.Task[None] | None) -> None:
+    if release is not None:
+        await asyncio.wait([release])
     everyone = daemon.supervisor.instances
-    await daemon.until(lambda: all(each.settled for each in everyone()))
-    await asyncio.sleep(UP_AFTER)
+    await daemon.until(lambda: all(map(daemon.supervisor.settled, everyone())))
+    if not all(each.type.ready_within is not None for each in everyone() if each.up):
+        await asyncio.sleep(UP_AFTER)
     on_up(_failures(daemon), over=False)
 
 
 def _failures(daemon: Daemon) -> list[str]:
     """The instances that have failed so far, and how; when all is over, not those that were only stopped with them."""
     over = daemon.finished.done()
-    ended = [(each.name, each.last_exit) for each in daemon.supervisor.instances() if each.last_exit is not None]
+    doubtful = [each for each in daemon.supervisor.instances() if not (each.done and each.type.one_shot)]
+    ended = [(each.name, each.last_exit) for each in doubtful if each.last_exit is not None]
     return [
         f"{name}: {ending(exit_)}"
         for name, exit_ in ended

@@ -30,6 +30,19 @@ IN_DOUBT = 0.01
 ROUNDS = 20
 
 
+_SUSPENDING = (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU)
+
+
+def so_that_it_is_heard(number: int) -> tuple[int, ...]:
+    """A signal together with SIGCONT, for a process that is suspended hears nothing.
+
+    The kernel forgets a signal that suspends when SIGCONT comes behind it, so it stands in front of these.
+    """
+    if number in (signal.SIGKILL, signal.SIGSTOP):
+        return (number,)
+    return (signal.SIGCONT, number) if number in _SUSPENDING else (number, signal.SIGCONT)
+
+
 def group_exists(group: int) -> bool:
     """Whether anybody is left in the group of a leader that has been reaped.
 

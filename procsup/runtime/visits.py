@@ -13,7 +13,7 @@ from procsup.errors import UsageError
 from procsup.runtime.child import Window
 from procsup.runtime.daemon import Daemon
 from procsup.runtime.terminals import Terminal
-from procsup.runtime.wording import state_word, why
+from procsup.runtime.wording import state_word
 
 Params = Mapping[str, Any]
 
@@ -49,7 +49,7 @@ class Visits:
         return terminal
 
     def _refuse_without(self, name: InstanceName) -> None:
-        if not self._daemon.has_terminal(name):
+        if not self._daemon.launcher.has_terminal(self._daemon.project, name):
             raise UsageError(f"{name} has no terminal; to give it one: procsup start --tty {name.type}")
 
     async def _attach(self, params: Params) -> object:
@@ -62,7 +62,7 @@ class Visits:
         while (instance := self._supervisor.instance(name)) is not None:
             terminal = self._daemon.terminals.get(str(name))
             if terminal is None:
-                yield "gone", {"state": state_word(instance), "why": why(instance, self._daemon.now())}
+                yield "gone", {"state": state_word(instance), "why": self._daemon.why(instance)}
                 await self._daemon.until(lambda: self._another(name))
                 if self._daemon.finished.done():
                     return
@@ -94,11 +94,10 @@ class Visits:
     async def _environment(self, params: Params) -> object:
         """Not its cookie: what is started with it does not belong to the instance, and is not stopped with it."""
         instance = self._only(params["name"])
-        project = self._daemon.project
-        type_, number = instance.name
+        project, ports = self._daemon.project, self._supervisor.type_ports
+        numbers = instance.port, instance.unique_int
         return {
-            "root": project.root,
-            "environment": project.instance_environment(
-                type_, number, instance.port, instance.unique_int, self._supervisor.type_ports
-            ),
+            "root": project.folder_of(instance.name.type),
+            "environment": self._daemon.launcher.environment(project, instance.name, *numbers, ports),
+            "user": project.settings.of(instance.name.type).user,
         }

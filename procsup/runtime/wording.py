@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable, Sequence
 from typing import assert_never
 
 from procsup.core.actions import (
     EndedUnasked,
+    FoundAtFault,
+    HeldBack,
     KillFailed,
     LeftOthers,
     Notice,
+    Ready,
     RollingHalted,
     ScaledTo,
     ShutdownBegun,
@@ -25,12 +29,15 @@ from procsup.core.model import (
     Exit,
     Exited,
     Failed,
+    Fault,
     Instance,
+    InstanceName,
     Queued,
     Running,
     Starting,
     Stopped,
     Stopping,
+    Warming,
 )
 from procsup.runtime.census import read_member
 
@@ -45,9 +52,10 @@ def signal_name(number: int) -> str:
 def ending(exit_: Exit) -> str:
     if exit_.error is not None:
         return f"could not be started: {exit_.error}"
-    if exit_.signal is not None:
-        return f"killed by {signal_name(exit_.signal)}"
-    return f"exit {exit_.code}"
+    if exit_.fault is not None:
+        return exit_.fault.value
+    how = f"killed by {signal_name(exit_.signal)}" if exit_.signal is not None else f"exit {exit_.code}"
+    return f"{how}: {exit_.because}" if exit_.because is not None else how
 
 
 def seconds(count: float) -> str:
@@ -70,12 +78,23 @@ def describe_process(pid: int) -> str:
     return f"pid {pid}, {member.name}" if member else f"pid {pid}"
 
 
-def tell(notice: Notice) -> str:
+def tell(notice: Notice, missing: Callable[[InstanceName], str | None] = lambda _: None) -> str:
+    """`missing` says of an instance that is at fault what it has not done."""
     match notice:
         case Started(name, pid):
             return f"{name} started, pid {pid}"
+        case HeldBack(name, types):
+            return f"{name} waits for {', '.join(types)}"
+        case Ready(name, after):
+            return f"{name} is ready after {seconds(after)}"
+        case FoundAtFault(name, fault, uptime):
+            what = missing(name)
+            how = f"not ready after {seconds(uptime)}" if fault is Fault.NOT_READY else fault.value
+            return f"{name} is {how}{f' ({what})' if what else ''}; stopping it"
         case EndedUnasked(name, exit_, uptime, next_try_in, gave_up):
             how = ending(exit_) if exit_.error is not None else f"ended: {ending(exit_)} after {seconds(uptime)}"
+            if exit_.fault is not None:  # when that was has been told
+                how = f"ended: {ending(exit_)}"
             if gave_up:
                 return f"{name} {how}; restarted too often, given up (procsup restart {name} tries again)"
             if next_try_in is None:
@@ -98,8 +117,13 @@ def tell(notice: Notice) -> str:
             return f"waiting for {who}: SIGKILL in {kill_in:.0f} s, Ctrl-C again to force"
         case ScaledTo(type_, before, after):
             return f"{type_} scaled from {before} to {after}"
-        case RollingHalted(name, untouched):
-            return f"rolling restart halted: the new {name} did not stay up; {untouched} left as they were"
+        case RollingHalted(name, untouched, spared=True):
+            return f"rolling restart halted: what {name} depends on is not up; {untouched} left as they were"
+        case RollingHalted(name, untouched, fault):
+            what = "did not stay up" if fault is None else f"is {fault.value}"
+            return f"rolling restart halted: the new {name} {what}; {untouched} left as they were"
+        case ShutdownBegun(0, InstanceName() as failed):
+            return f"{failed} failed, and nothing else runs"
         case ShutdownBegun(alive, because):
             reason = f"{because} failed; " if because is not None else ""
             return f"{reason}stopping {alive} instance{'' if alive == 1 else 's'}"
@@ -110,7 +134,7 @@ def tell(notice: Notice) -> str:
 def state_word(instance: Instance) -> str:
     """The contract's seven states."""
     match instance.state:
-        case Queued() | Starting():
+        case Queued() | Starting() | Warming():
             return "starting"
         case Running():
             return "running"
@@ -128,13 +152,40 @@ def state_word(instance: Instance) -> str:
             assert_never(instance.state)
 
 
-def why(instance: Instance, now: float) -> str | None:
-    """One sentence on an instance that is not simply running."""
+def why(
+    instance: Instance,
+    now: float,
+    waits_for: Sequence[str] = (),
+    missing: str | None = None,
+    says: str | None = None,
+) -> str | None:
+    """One sentence on an instance that is not simply running: what is `missing`, and what it `says` itself, with it."""
+    sentence = _why(instance, now)
+    if waits_for:
+        return f"waits for {', '.join(waits_for)}"
+    if isinstance(instance.state, Warming):
+        return f"not ready yet: {says or missing or 'it is being looked at'}; {sentence}"
+    if isinstance(instance.state, Running):
+        return f"says: {says}" if says else None
+    return f"{sentence} ({missing})" if missing and _at_fault(instance) else sentence
+
+
+def _at_fault(instance: Instance) -> bool:
+    """Its last copy was, and there is no newer one."""
+    at_fault = instance.last_exit is not None and instance.last_exit.fault is not None
+    return at_fault and isinstance(instance.state, (Clearing, BackingOff, Exited, Failed))
+
+
+def _why(instance: Instance, now: float) -> str | None:
     match instance.state:
         case Running() | Starting() | Ended():
             return None
         case Queued():
             return "waits for its turn"
+        case Warming(until=until):
+            return f"given up in {seconds(max(0.0, until - now))}"
+        case Clearing(exit=exit_, led=True):
+            return f"{ending(exit_)}; it is being stopped"
         case BackingOff(until, exit_):
             times = f", {instance.streak} times in a row" if instance.streak > 1 else ""
             return f"{ending(exit_)}{times}; next try in {seconds(max(0.0, until - now))}"
@@ -148,6 +199,8 @@ def why(instance: Instance, now: float) -> str | None:
             return f"stop signal sent; SIGKILL in {seconds(max(0.0, instance.kill_at - now))}"
         case Stopped():
             return f"stopped by request; procsup start {instance.name} brings it back"
+        case Exited() if instance.type.one_shot and instance.done:
+            return "done"
         case Exited(exit_):
             return f"{ending(exit_)}; its restart policy leaves it so"
         case Failed(exit_):

@@ -25,6 +25,8 @@ class Fate(NamedTuple):
     leaves: Leaves = "nobody"
     spawn_fails: bool = False
     spawn_takes: float = 0.0
+    ready_after: float = 0.0
+    answers_for: float = FOR_EVER  # from then on, where it lives so long
 
     @property
     def exit(self) -> Exit:
@@ -42,6 +44,8 @@ class Fate(NamedTuple):
 
 # What runs when the world has gone quiet.
 GOOD = Fate()
+# A one-shot that does what it is for.
+DONE = Fate(lifetime=0.5, code=0)
 
 BY_SIGTERM = Exit(128 + signal.SIGTERM, signal.SIGTERM)
 BY_SIGKILL = Exit(128 + signal.SIGKILL, signal.SIGKILL)
@@ -66,6 +70,10 @@ class Copy:
     killed_at: float | None = None
     heard: bool = False
     to_be_renewed: bool = False
+    born: float = 0.0
+    ready: bool = False
+    silent: bool = False
+    at_fault: bool = False
 
     @property
     def stuck(self) -> bool:

@@ -20,23 +20,42 @@ from procsup.core.events import (
     StartRequested,
     StopRequested,
 )
-from procsup.core.model import ProcessType, RestartPolicy, RestartRule, StopStep, stop_plan
+from procsup.core.rules import ProcessType, RestartPolicy, RestartRule, StopStep, stop_plan
 from tests.core.fates import FOR_EVER, SLOWEST_SPAWN, Fate, Hearing, Leaves
 from tests.core.world import World
 
 TYPES = {
-    "web": ProcessType("web"),
+    "web": ProcessType("web", depends_on=("db",)),
     "worker": ProcessType(
-        "worker", restart=RestartRule(RestartPolicy.ON_FAILURE), stop=stop_plan(StopStep(signal.SIGINT, 2.0))
+        "worker", restart=RestartRule(RestartPolicy.ON_FAILURE), stop=stop_plan(StopStep(signal.SIGINT, 2.0)), surge=1
     ),
+    "db": ProcessType("db", ready_within=30.0, depends_on=("setup",)),
+    "setup": ProcessType("setup", restart=RestartRule(RestartPolicy.ON_FAILURE), one_shot=True),
     "queue": ProcessType(
         "queue",
+        ready_within=2.0,
         restart=RestartRule(max_restarts=3, window=30.0),
         stop=stop_plan(StopStep(signal.SIGTSTP, 10.0), StopStep(signal.SIGTERM, 15.0)),
+        surge=2,
     ),
     "job": ProcessType("job", restart=RestartRule(RestartPolicy.NEVER), stop=stop_plan(StopStep(signal.SIGTERM, 0.0))),
 }
-NAMES = ("web", "worker", "queue", "job", "web.1", "web.2", "worker.1", "worker.2", "queue.1", "job.1", "nobody")
+NAMES = (
+    "web",
+    "worker",
+    "queue",
+    "job",
+    "web.1",
+    "web.2",
+    "worker.1",
+    "worker.2",
+    "queue.1",
+    "job.1",
+    "nobody",
+    "db",
+    "setup",
+    "db.1",
+)
 LIFETIMES = (FOR_EVER, 0.001, 0.01, 0.1, 0.5, 1.0, 2.0, 9.999, 10.0, 60.0, 900.0, 86_400.0, 300_000.0)
 FEW = (0, 1, 2, 3, 4)
 MANY = (0, 1, 2, 20, 99, 100, 101, 130)
@@ -105,7 +124,7 @@ class Teller:
 
 
 def _version(type_: ProcessType, version: int) -> ProcessType:
-    return ProcessType(type_.name, str(version), type_.restart, type_.stop)
+    return type_.but(version=str(version))
 
 
 def come_true(history: History) -> World:
@@ -146,6 +165,8 @@ def fates() -> st.SearchStrategy[Fate]:
         st.sampled_from(("nobody", *get_args(Leaves))),
         st.sampled_from((False, False, False, False, True)),
         st.sampled_from((0.0, 0.001, SLOWEST_SPAWN)),
+        st.sampled_from((0.0, 0.001, 0.5, 1.999, 2.0, 29.0, 40.0, FOR_EVER)),
+        st.sampled_from((FOR_EVER, FOR_EVER, FOR_EVER, 0.7, 11.0)),
     )
 
 
@@ -162,7 +183,7 @@ def _changes(amounts: Sequence[int]) -> st.SearchStrategy[ScaleRequested]:
 
 
 def _types(least: int = 0) -> st.SearchStrategy[tuple[str, ...]]:
-    return st.lists(st.sampled_from(sorted(TYPES)), min_size=least, max_size=4, unique=True).map(tuple)
+    return st.lists(st.sampled_from(sorted(TYPES)), min_size=least, max_size=len(TYPES), unique=True).map(tuple)
 
 
 def commands(amounts: Sequence[int] = FEW) -> st.SearchStrategy[Event | Reload | Happens]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from procsup.core.actions import (
     Action,
     EndedUnasked,
+    FoundAtFault,
     KeepFormation,
     KillFailed,
     Notice,
@@ -24,8 +25,9 @@ from procsup.core.events import (
     Spawned,
     StartRequested,
 )
-from procsup.core.model import UNKILLABLE_AFTER, Exit, Formation, InstanceName, RestartPolicy
-from procsup.core.supervisor import SPAWNS_AT_ONCE
+from procsup.core.model import Exit, Fault, Formation, InstanceName
+from procsup.core.rules import UNKILLABLE_AFTER, RestartPolicy
+from procsup.core.turns import SPAWNS_AT_ONCE
 from tests.core.fates import SLOWEST_SPAWN, Copy
 from tests.core.will import Will
 
@@ -46,6 +48,7 @@ class Judge:
         self._late = late
         self._numbers: dict[InstanceName, tuple[int, int]] = {}  # port and unique int of all that is in use
         self._rolling: set[InstanceName] = set()
+        self.extras: set[InstanceName] = set()  # more than there should be, while others are replaced
         self._were_stopped: set[InstanceName] = set()  # before the event: whoever starts them asks for fresh copies
         self._must_quit_by: float | None = None
         self._quit: Quit | None = None
@@ -53,20 +56,27 @@ class Judge:
     def before(self, event: Event, now: float) -> None:
         """What the event permits, and what it obliges to."""
         self.now = now
+        if not isinstance(event, (Spawned, DeadlineReached)):
+            self._forget_free_numbers()  # one more than there should be may get them at once
         match event:
             case StartRequested() | ScaleRequested():
                 self.died_of_sigterm.clear()
             case RestartRequested(names, rolling):
                 self.died_of_sigterm.clear()
                 chosen = self._will.resolve(names or self._will.counts)
+                if not names:
+                    chosen -= self._will.stopped
                 if rolling:
                     self._rolling |= chosen
                 for copy in self._copies.values():
                     copy.to_be_renewed |= copy.name in chosen and (not rolling or copy.name in self._were_stopped)
             case ProjectRead():
                 self.died_of_sigterm.clear()
+                changed = self._will.changed
+                gradually = {name for name in changed if self._will.ever[name].surge}
+                self._rolling |= {name for name in self._will.formation if name.type in gradually}
                 for copy in self._copies.values():
-                    copy.to_be_renewed |= copy.name.type in self._will.changed
+                    copy.to_be_renewed |= copy.name.type in changed - gradually
             case ShutdownRequested(force=force):
                 self._expect_quit(force)
             case _:
@@ -81,7 +91,8 @@ class Judge:
     def spawn(self, name: InstanceName, numbers: tuple[int, int]) -> None:
         assert self._quit is None, "it has quit, and orders something"
         assert name not in self._copies, f"a second copy of {name} while one is alive"
-        assert self._will.wants(name), f"nobody wants {name}"
+        assert self._will.wants(name) or self._may_be_more(name), f"nobody wants {name}"
+        assert not self._lacking(name), f"{name} has to wait for {', '.join(map(str, self._lacking(name)))}"
         died = self.died_of_sigterm.pop(name, None)
         asked = name in self._rolling  # a person's rolling restart may have come to it just now
         assert asked or died is None or self.now >= died + 0.25 - A_HAIR, (
@@ -98,13 +109,21 @@ class Judge:
             self._numbers[name] = numbers
         self._left_as_it_is.pop(name, None)
 
+    def _may_be_more(self, name: InstanceName) -> bool:
+        if self._will.shutting_down or name in self._will or name.type not in self._will.counts:
+            return False
+        more = [each for each in self._copies.values() if each.name.type == name.type and each.name not in self._will]
+        more = [each for each in more if each.phase == "led" and each.stop_begun is None]
+        self.extras.add(name)
+        return len(more) < self._will.ever[name.type].surge and any(each.type == name.type for each in self._rolling)
+
     def signal(self, name: InstanceName) -> Copy:
         assert self._quit is None, "it has quit, and orders something"
         copy = self._copies.get(name)
         assert copy is not None, f"a signal to {name}, which is not alive"
         assert copy.phase != "ordered", f"a signal to {name}, which is not known to be alive"
         asked = copy.to_be_renewed or name in self._rolling or not self._will.wants(name) or copy.phase == "orphaned"
-        assert asked or copy.stop_begun is not None, f"nobody asked to stop {name}"
+        assert asked or copy.at_fault or copy.stop_begun is not None, f"nobody asked to stop {name}"
         copy.stop_begun = self.now if copy.stop_begun is None else copy.stop_begun
         return copy
 
@@ -125,8 +144,10 @@ class Judge:
         match notice:
             case Started(name, pid):
                 assert self._copies[name].pid == pid
+            case FoundAtFault(name, fault, uptime):
+                self._at_fault(self._copies[name], fault, uptime)
             case EndedUnasked(name) if not self._will.wants(name):
-                raise AssertionError(f"{name} was asked to end")
+                assert name in self.extras, f"{name} was asked to end"
             case EndedUnasked(name, exit_, next_try_in=None, gave_up=gave_up):
                 rule = self._will.ever[name.type].restart
                 ends_well = rule.policy is RestartPolicy.ON_FAILURE and exit_.code == 0
@@ -154,7 +175,8 @@ class Judge:
         expected = self._will.exit_code
         if expected is None:
             left = {name: exit_ for name, exit_ in self._left_as_it_is.items() if self._will.wants(name)}
-            assert set(left) == self._will.formation, "it quits, and something should still run"
+            rest = self._will.formation - set(left)
+            assert all(self._will.wants(name) and self.waits(name) for name in rest), "something should still run"
             expected = next((exit_.code for exit_ in left.values() if exit_.code), 0)
         assert order.exit_code == (1 if self._copies else expected), "the wrong exit code"
 
@@ -164,17 +186,57 @@ class Judge:
             assert KeepFormation(self._will.kept) in orders, "what was scaled is not kept"
         if not rolling:
             self._rolling.clear()
+            self.extras.clear()
         self._were_stopped = set(self._will.stopped)
         for copy in self._copies.values() if len(self._copies) < 20 else ():
             if copy.stop_begun is not None and copy.killed_at is None:
                 latest = copy.stop_begun + self._grace(copy.name) + 8 * self._late + A_HAIR
                 assert self.now <= latest, f"{copy.name} should have been killed by now"
+            within = self._will.ever[copy.name.type].ready_within
+            if within is not None and copy.phase == "led" and not copy.ready and copy.stop_begun is None:
+                latest = copy.born + within + 8 * self._late + A_HAIR
+                assert self.now <= latest, f"{copy.name} had its time to become ready"
         if not isinstance(event, (Spawned, DeadlineReached)):
             self._forget_free_numbers()
 
     def left_as_it_is(self, name: InstanceName) -> bool:
         """It ended, and its policy says that it does not come back."""
         return name in self._left_as_it_is
+
+    def waits(self, name: InstanceName) -> bool:
+        """For something that does not come by itself."""
+        return any(self.left_as_it_is(each) or self._runs_on(each) or self.waits(each) for each in self._lacking(name))
+
+    def _runs_on(self, name: InstanceName) -> bool:
+        copy = self._copies.get(name)
+        return self._will.ever[name.type].one_shot and copy is not None and copy.phase == "led"
+
+    def _lacking(self, name: InstanceName) -> list[InstanceName]:
+        """What it depends on, is wanted, and is not there as it should be."""
+        types = self._will.ever[name.type].depends_on
+        return [
+            each
+            for each in sorted(self._will.formation)
+            if each.type in types and self._will.wants(each) and not self._serves(each)
+        ]
+
+    def _serves(self, name: InstanceName) -> bool:
+        copy, exit_ = self._copies.get(name), self._left_as_it_is.get(name)
+        if exit_ is not None:
+            return not exit_.failed and self._will.ever[name.type].restart.policy is not RestartPolicy.ALWAYS
+        ready = copy is not None and copy.phase == "led" and copy.ready and copy.stop_begun is None
+        return ready and not self._will.ever[name.type].one_shot
+
+    def _at_fault(self, copy: Copy, fault: Fault, uptime: float) -> None:
+        within = self._will.ever[copy.name.type].ready_within
+        assert abs(self.now - copy.born - uptime) < A_HAIR
+        if fault is Fault.NOT_READY:
+            assert not copy.ready, f"{copy.name} was ready"
+            assert within is not None and self.now >= copy.born + within - A_HAIR, f"{copy.name} had no time"  # noqa: PT018
+        else:
+            assert copy.silent, f"{copy.name} answers"
+        copy.at_fault = True
+        self.last_exit[copy.name] = Exit(1, fault=fault)
 
     def _grace(self, name: InstanceName) -> float:
         return sum(step.wait for step in self._will.plan_of(name.type)[:-1])

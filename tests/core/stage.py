@@ -9,6 +9,7 @@ import signal
 
 from procsup.core.actions import Action, KeepFormation, Kill, Notice, Quit, Signal, Spawn, Tell
 from procsup.core.events import (
+    BecameReady,
     DeadlineReached,
     Event,
     LeaderExited,
@@ -20,19 +21,12 @@ from procsup.core.events import (
     Spawned,
     SpawnFailed,
     StartRequested,
+    StoppedAnswering,
     StopRequested,
     TreeVanished,
 )
-from procsup.core.model import (
-    Exit,
-    Instance,
-    InstanceName,
-    ProcessType,
-    RestartPolicy,
-    RestartRule,
-    Starting,
-    State,
-)
+from procsup.core.model import Exit, Instance, InstanceName, Starting, State
+from procsup.core.rules import ProcessType, RestartPolicy, RestartRule
 from procsup.core.supervisor import Supervisor
 
 OK = Exit(0)
@@ -103,6 +97,12 @@ class Stage:
 
     def cannot_start(self, name: str) -> list[str]:
         return self.tell(SpawnFailed(named(name), Exit(127, error="no such file")))
+
+    def becomes_ready(self, name: str, pid: int | None = None) -> list[str]:
+        return self.tell(BecameReady(named(name), pid or self[name].pid or 0))
+
+    def stops_answering(self, name: str) -> list[str]:
+        return self.tell(StoppedAnswering(named(name), self[name].pid or 0))
 
     def ends(self, name: str, exit_: Exit = CRASH, *, leaving_others: bool = False) -> list[str]:
         return self.tell(LeaderExited(named(name), exit_, leaving_others))

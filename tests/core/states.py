@@ -12,10 +12,19 @@ from signal import Signals
 from typing import NamedTuple
 
 from procsup.core.actions import Action, Kill, Signal
-from procsup.core.events import DeadlineReached, Fact, LeaderExited, Spawned, SpawnFailed, TreeVanished
+from procsup.core.events import (
+    BecameReady,
+    DeadlineReached,
+    Fact,
+    Finding,
+    LeaderExited,
+    Spawned,
+    SpawnFailed,
+    StoppedAnswering,
+    TreeVanished,
+)
 from procsup.core.lifecycle import observe, settle
 from procsup.core.model import (
-    DEFAULT_STOP,
     STATES,
     BackingOff,
     Clearing,
@@ -25,7 +34,6 @@ from procsup.core.model import (
     Failed,
     Instance,
     InstanceName,
-    ProcessType,
     Queued,
     Running,
     Starting,
@@ -33,14 +41,17 @@ from procsup.core.model import (
     Stopped,
     Stopping,
     UnexpectedEvent,
+    Warming,
     Wish,
 )
+from procsup.core.rules import DEFAULT_STOP, ProcessType
 
 PAGE = Path(__file__).parents[2] / "docs" / "states.md"
 
 NOW = 50.0
 NAME = InstanceName("web", 1)
 CRASH = Exit(1)
+CHECKED = ProcessType("web", ready_within=30.0)
 LATER, DUE = NOW + 1.0, NOW
 SIGKILL_LEFT, NOTHING_LEFT = DEFAULT_STOP[1:], ()
 
@@ -48,12 +59,15 @@ EXAMPLES: dict[str, State] = {
     "Stopped": Stopped(),
     "Queued": Queued(),
     "Starting": Starting(1),
+    "Warming": Warming(7, 1.0, LATER, 1),
+    "Warming, time over": Warming(7, 1.0, DUE, 1),
     "Running": Running(7, 1.0, 1),
     "Stopping, in its grace": Stopping(7, 1.0, SIGKILL_LEFT, LATER),
     "Stopping, grace over": Stopping(7, 1.0, SIGKILL_LEFT, DUE),
     "Stopping, SIGKILL did not help": Stopping(7, 1.0, NOTHING_LEFT, DUE),
     "Stopping, unkillable": Stopping(7, 1.0, NOTHING_LEFT, None),
     "Stopping, leader gone": Stopping(7, 1.0, SIGKILL_LEFT, LATER, CRASH),
+    "Clearing, leader alive": Clearing(7, 1.0, SIGKILL_LEFT, LATER, CRASH, 1.0, 1, led=True),
     "Clearing, in its grace": Clearing(7, 1.0, SIGKILL_LEFT, LATER, CRASH, 1.0, 1),
     "Clearing, grace over": Clearing(7, 1.0, SIGKILL_LEFT, DUE, CRASH, 1.0, 1),
     "Clearing, unkillable": Clearing(7, 1.0, NOTHING_LEFT, None, CRASH, 1.0, 1),
@@ -63,13 +77,15 @@ EXAMPLES: dict[str, State] = {
     "Exited": Exited(CRASH, 1),
     "Failed": Failed(CRASH, 1),
 }
-FACTS: dict[str, Fact | DeadlineReached] = {
+FACTS: dict[str, Fact | Finding | DeadlineReached] = {
     "Spawned": Spawned(NAME, 7),
     "SpawnFailed": SpawnFailed(NAME, CRASH),
     "LeaderExited": LeaderExited(NAME, CRASH),
     "LeaderExited, others remain": LeaderExited(NAME, CRASH, remaining=True),
     "TreeVanished": TreeVanished(NAME),
     "DeadlineReached": DeadlineReached(),
+    "BecameReady": BecameReady(NAME, 7),
+    "StoppedAnswering": StoppedAnswering(NAME, 7),
 }
 
 
@@ -113,7 +129,7 @@ class Outcome(NamedTuple):
 
 
 def instance_in(state: State, wish: Wish = Wish.UP) -> Instance:
-    instance = Instance(NAME, ProcessType("web"), 5000, 1)
+    instance = Instance(NAME, CHECKED if isinstance(state, Warming) else ProcessType("web"), 5000, 1)
     instance.wish, instance.state = wish, state
     return instance
 
@@ -155,7 +171,9 @@ def page() -> str:
             "## Facts",
             "",
             "What a fact makes of a state (`observe`). *unexpected*: it cannot be; `UnexpectedEvent`, nothing changes.",
-            "`Ended` is never seen from outside: settling makes something else of it at once.",
+            "`Ended` is never seen from outside: settling makes something else of it at once. Where readiness is",
+            "checked, `Spawned` makes `Warming` of `Starting`. What is found out about a copy may come too late: then",
+            "nothing changes.",
             "",
             *_table(list(FACTS), observed()),
             "",

@@ -6,12 +6,8 @@ import signal
 
 import pytest
 
-from procsup.core.model import (
-    ProcessType,
-    Stopped,
-    StopStep,
-    stop_plan,
-)
+from procsup.core.model import Stopped
+from procsup.core.rules import ProcessType, StopStep, stop_plan
 from tests.core.stage import BY_SIGTERM, CRASH, Stage, once, up
 
 # Stop and start

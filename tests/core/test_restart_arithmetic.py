@@ -6,7 +6,8 @@ import pytest
 
 from procsup.core.actions import EndedUnasked
 from procsup.core.lifecycle import backoff
-from procsup.core.model import BackingOff, Exit, Exited, Failed, ProcessType, RestartPolicy, RestartRule, Running
+from procsup.core.model import BackingOff, Exit, Exited, Failed, Running
+from procsup.core.rules import ProcessType, RestartPolicy, RestartRule
 from tests.core.stage import BY_SIGKILL, BY_SIGTERM, CRASH, OK, Stage
 
 FIFTH_OF_A_SECOND = 0.2

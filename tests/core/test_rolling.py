@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from procsup.core.actions import RollingHalted
-from procsup.core.model import BackingOff, ProcessType, RestartPolicy, RestartRule
+from procsup.core.model import BackingOff
 from procsup.core.rolling import PROVEN_AFTER
+from procsup.core.rules import ProcessType, RestartPolicy, RestartRule
 from tests.core.stage import BY_SIGTERM, OK, Stage, up
 
 

@@ -124,7 +124,9 @@ def test_fewer_than_none_is_refused() -> None:
 def test_too_many_in_all_are_refused() -> None:
     stage = up("web", "worker", max_instances=10)
     stage.scale("web=9")
-    with pytest.raises(RequestRefused, match="11 instances in all are too many; the most is 10"):
+    with pytest.raises(
+        RequestRefused, match=r"11 instances in all are too many; max_processes in procsup\.toml allows 10"
+    ):
         stage.scale("worker=2")
     with pytest.raises(RequestRefused, match="too many"):
         Stage("web", counts={"web": 11}, max_instances=10)

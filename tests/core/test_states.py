@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from procsup.core.events import (
+    BecameReady,
     DeadlineReached,
     Fact,
     LeaderExited,
@@ -14,6 +15,7 @@ from procsup.core.events import (
     Spawned,
     SpawnFailed,
     StartRequested,
+    StoppedAnswering,
     StopRequested,
     TreeVanished,
 )
@@ -24,17 +26,17 @@ from procsup.core.model import (
     Clearing,
     Ended,
     InstanceName,
-    ProcessType,
     RequestRefused,
-    RestartRule,
     Running,
     Starting,
     State,
     Stopping,
     UnexpectedEvent,
     UnknownName,
+    Warming,
     Wish,
 )
+from procsup.core.rules import ProcessType, RestartRule
 from tests.core.checks import snapshot
 from tests.core.stage import CRASH, Stage
 from tests.core.states import EXAMPLES, FACTS, NOW, PAGE, WISHES, instance_in, observed, page, picture_of
@@ -42,10 +44,13 @@ from tests.core.states import EXAMPLES, FACTS, NOW, PAGE, WISHES, instance_in, o
 # All there is to it, by hand: which facts can be true in which state. The rest is unexpected.
 POSSIBLE: dict[type[State], set[type[Fact]]] = {
     Starting: {Spawned, SpawnFailed},
+    Warming: {LeaderExited},
     Running: {LeaderExited},
     Stopping: {LeaderExited, TreeVanished},
-    Clearing: {TreeVanished},
+    Clearing: {LeaderExited, TreeVanished},
 }
+# What may come at any time, and change nothing.
+ALWAYS = (DeadlineReached, BecameReady, StoppedAnswering)
 
 
 def test_docs_states_md_is_what_the_code_does() -> None:
@@ -60,10 +65,11 @@ def test_every_state_is_walked() -> None:
 def test_a_fact_is_unexpected_where_it_cannot_be_true_and_only_there() -> None:
     for state_name, fact_name, outcome in observed():
         state, fact = EXAMPLES[state_name], FACTS[fact_name]
-        possible = isinstance(fact, DeadlineReached) or type(fact) in POSSIBLE.get(type(state), set())
-        if isinstance(state, Stopping) and not isinstance(fact, DeadlineReached):
+        possible = isinstance(fact, ALWAYS) or type(fact) in POSSIBLE.get(type(state), set())
+        if isinstance(state, (Stopping, Clearing)) and not isinstance(fact, ALWAYS):
             # Its leader ends once; the rest of its tree vanishes after that.
-            possible = isinstance(fact, LeaderExited if state.exit is None else TreeVanished)
+            led = state.led if isinstance(state, Clearing) else state.exit is None
+            possible = isinstance(fact, LeaderExited if led else TreeVanished)
         assert outcome.unexpected != possible, f"{fact_name} in {state_name}"
 
 
@@ -92,7 +98,7 @@ def test_settling_twice_orders_nothing_new(state_name: str, wish_name: str) -> N
 
 def test_a_deadline_is_there_where_something_waits_and_nowhere_else() -> None:
     for name, state in EXAMPLES.items():
-        waits = isinstance(state, (Stopping, Clearing, BackingOff)) and "unkillable" not in name
+        waits = isinstance(state, (Warming, Stopping, Clearing, BackingOff)) and "unkillable" not in name
         assert (instance_in(state).deadline is not None) == waits, name
 
 

@@ -9,14 +9,8 @@ import pytest
 
 from procsup.core.actions import KillFailed, LeftOthers, ShutdownBegun, StillWaiting, StopDone
 from procsup.core.events import Event, ProjectRead, RestartRequested, ScaleChange, ScaleRequested, StartRequested
-from procsup.core.model import (
-    UNKILLABLE_AFTER,
-    ProcessType,
-    RequestRefused,
-    Stopped,
-    StopStep,
-    stop_plan,
-)
+from procsup.core.model import RequestRefused, Stopped
+from procsup.core.rules import UNKILLABLE_AFTER, ProcessType, RestartPolicy, RestartRule, StopStep, stop_plan
 from tests.core.stage import BY_SIGKILL, BY_SIGTERM, CRASH, Stage, once, up
 
 SEQUENCE = stop_plan(StopStep(signal.SIGTSTP, 10.0), StopStep(signal.SIGTERM, 15.0))
@@ -238,3 +232,12 @@ def test_where_our_own_stop_follows_it_counts() -> None:
     stage.ends("job.1", BY_SIGTERM)
     assert stage.shut_down() == ["SIGTERM web.1"]
     assert stage.ends("web.1", BY_SIGTERM) == ["quit 0"]
+
+
+def test_a_restart_takes_back_what_was_in_doubt_and_how_the_new_copy_fails_counts() -> None:
+    stage = up(ProcessType("job", restart=RestartRule(RestartPolicy.NEVER)), "web")
+    stage.ends("job.1", BY_SIGTERM)
+    stage.restart("job")
+    stage.cannot_start("job.1")
+    stage.ends("web.1", BY_SIGTERM)
+    assert stage.orders == ["quit 127"]

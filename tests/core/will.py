@@ -13,7 +13,8 @@ from procsup.core.events import (
     StartRequested,
     StopRequested,
 )
-from procsup.core.model import InstanceName, ProcessType, StopPlan
+from procsup.core.model import InstanceName
+from procsup.core.rules import ProcessType, StopPlan
 
 
 class Will:

@@ -22,6 +22,7 @@ from procsup.core.actions import (
     Tell,
 )
 from procsup.core.events import (
+    BecameReady,
     DeadlineReached,
     Event,
     LeaderExited,
@@ -30,15 +31,17 @@ from procsup.core.events import (
     ShutdownRequested,
     Spawned,
     SpawnFailed,
+    StoppedAnswering,
     StopRequested,
     TreeVanished,
 )
-from procsup.core.model import Exit, InstanceName, RequestRefused
+from procsup.core.model import Exit, InstanceName, RequestRefused, Wish
 from procsup.core.supervisor import Supervisor
 from tests.core.checks import check_books, snapshot
 from tests.core.fates import (
     BY_SIGKILL,
     BY_SIGTERM,
+    DONE,
     ENDING_SIGNALS,
     FOR_EVER,
     GOOD,
@@ -50,7 +53,7 @@ from tests.core.fates import (
 from tests.core.judge import Judge
 from tests.core.will import Will
 
-Happening = Literal["answer", "end of life", "end by signal", "end by SIGKILL", "others gone"]
+Happening = Literal["answer", "ready", "silent", "end of life", "end by signal", "end by SIGKILL", "others gone"]
 # Nothing that goes on for so many events will ever come to rest.
 TOO_MANY_EVENTS = 30_000
 
@@ -85,7 +88,7 @@ class World:
 
     def request(self, event: Event) -> bool:
         """Somebody asks for something; False if it was refused, as it should have been."""
-        if not self.will.refuses(event, self.copies):
+        if not self.will.refuses(event, {*self.copies, *self._extras}):
             self._tell(event)
             return True
         before = snapshot(self.supervisor)
@@ -146,8 +149,9 @@ class World:
             for name in self.will.formation:
                 copy = self.copies.get(name)
                 if self.will.wants(name):
-                    runs = copy is not None and copy.phase == "led" and copy.stop_begun is None
-                    assert runs or self._judge.left_as_it_is(name), f"{name} should run, and does not"
+                    runs = copy is not None and copy.phase == "led" and copy.stop_begun is None and copy.ready
+                    waits = copy is None and self._judge.waits(name)
+                    assert runs or waits or self._judge.left_as_it_is(name), f"{name} should run, and does not"
                     assert copy is None or not copy.to_be_renewed, f"{name} is still the old copy"
                 else:
                     assert copy is None, f"{name} runs, and should not"
@@ -182,6 +186,9 @@ class World:
 
     def _happen(self, happening: Happening, copy: Copy) -> None:
         if self.copies.get(copy.name) is not copy:
+            if happening in ("ready", "silent") and self.quit is None:  # news that comes too late
+                news = BecameReady if happening == "ready" else StoppedAnswering
+                self._tell(news(copy.name, copy.pid))
             return
         match happening, copy.phase:
             case "answer", _ if copy.fate.spawn_fails:
@@ -189,11 +196,22 @@ class World:
                 del self.copies[copy.name]
                 self._tell(SpawnFailed(copy.name, NOT_FOUND))
             case "answer", _:
-                copy.phase = "led"
+                copy.phase, copy.born = "led", self.now
+                copy.ready = self.will.ever[copy.name.type].ready_within is None
+                if not copy.ready and copy.fate.ready_after != FOR_EVER:
+                    self._expect(copy.fate.ready_after, "ready", copy)
+                if copy.fate.answers_for != FOR_EVER:
+                    self._expect(copy.fate.answers_for, "silent", copy)
                 if copy.fate.lifetime != FOR_EVER:
                     self._expect(copy.fate.lifetime, "end of life", copy)
                 self._tell(Spawned(copy.name, copy.pid))
-            case "end of life", "led" if not self._calm:
+            case "ready", "led":
+                copy.ready = copy.ready or copy.stop_begun is None
+                self._tell(BecameReady(copy.name, copy.pid))
+            case "silent", "led" if not self._calm:
+                copy.silent = copy.ready
+                self._tell(StoppedAnswering(copy.name, copy.pid))
+            case "end of life", "led" if not self._calm or copy.fate is DONE:
                 self._end_leader(copy, copy.fate.exit)
             case "end by signal", "led":
                 self._end_leader(copy, BY_SIGTERM)
@@ -206,7 +224,8 @@ class World:
                 pass
 
     def _end_leader(self, copy: Copy, exit_: Exit) -> None:
-        self._judge.last_exit[copy.name] = exit_
+        if not copy.at_fault:
+            self._judge.last_exit[copy.name] = exit_
         if exit_ == BY_SIGTERM and copy.stop_begun is None:
             self._judge.died_of_sigterm[copy.name] = self.now
         copy.phase = "orphaned"
@@ -242,14 +261,27 @@ class World:
         small = len(self.supervisor.instances()) < 20
         if small or self._serial % 64 == 0 or isinstance(event, (ScaleRequested, StopRequested, ProjectRead)):
             known = {copy.name: copy.pid if copy.phase != "ordered" else None for copy in self.copies.values()}
-            check_books(self.supervisor, self.now, known, self.will.formation, quitting=self.quit is not None)
+            there = self.will.formation | self._extras
+            check_books(self.supervisor, self.now, known, there, quitting=self.quit is not None)
+
+    @property
+    def _extras(self) -> set[InstanceName]:
+        """More than there should be, while others are replaced; they may wait to be started, or for another try."""
+        if not self.supervisor.rolling:
+            return set()
+        there = {each.name for each in self.supervisor.instances() if each.wish is not Wish.GONE}
+        extras = there - self.will.formation
+        for type_ in {name.type for name in extras}:
+            assert sum(name.type == type_ for name in extras) <= self.will.ever[type_].surge, f"too many of {type_}"
+        return extras
 
     def _carry_out(self, order: Action, event: Event) -> None:
         match order:
             case Spawn(name, port, unique_int):
                 self._judge.spawn(name, (port, unique_int))
                 self.spawns.append(order)
-                fate = GOOD if self._calm or not self._fates else self._fates[(len(self.spawns) - 1) % len(self._fates)]
+                good = DONE if self.will.ever[name.type].one_shot else GOOD
+                fate = good if self._calm or not self._fates else self._fates[(len(self.spawns) - 1) % len(self._fates)]
                 copy = self.copies[name] = Copy(name, 1000 + len(self.spawns), fate)
                 self._expect(fate.spawn_takes, "answer", copy)
             case Signal(name, signal_):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 
@@ -44,6 +45,17 @@ def test_a_supervisor_in_the_background_holds_no_descriptor_it_was_started_with(
     os.close(write)
     assert os.read(read, 1) == b""  # the end of it, and no waiting
     os.close(read)
+    app.ok("shutdown")
+
+
+def test_ctrl_c_ends_only_the_command_that_waits_and_says_so(app: App) -> None:
+    app.write("Procfile", "web: sleep 1000\n")
+    app.write("procsup.toml", "ready = 'log never'\n")
+    command = app.start("--detach")
+    pid = app.until(lambda found: found["web.1"]["state"] == "starting") and app.status()["pid"]
+    command.send(signal.SIGINT)
+    assert command.end() == 130
+    assert f"procsup goes on in the background, pid {pid}; procsup shutdown ends it" in command.text
     app.ok("shutdown")
 
 

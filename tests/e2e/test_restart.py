@@ -8,6 +8,7 @@ import re
 import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -37,7 +38,7 @@ def test_a_crash_is_replaced_at_once_and_the_status_tells_how_it_ended(either_wa
     assert after["pid"] != before["pid"]
     assert (after["port"], after["unique_int"]) == (before["port"], before["unique_int"])
     assert after["restarts"] == 1
-    assert after["last_exit"] == {"code": 137, "signal": "SIGKILL", "error": None}
+    assert after["last_exit"] == {"code": 137, "signal": "SIGKILL", "error": None, "because": None}
     assert "web.1 ended: killed by SIGKILL after" in supervisor.text
     supervisor.stop()
 
@@ -114,6 +115,19 @@ def test_restart_replaces_types_instances_or_all(app: App) -> None:
     assert changed(third, pids()) == ["web.1", "worker.1", "worker.2"]
     assert all(each["restarts"] == 0 for each in app.instances().values())  # those that nobody asked for are counted
     supervisor.stop()
+
+
+def test_rolling_says_nothing_of_whom_a_reload_has_removed_meanwhile(app: App) -> None:
+    app.write("Procfile", f"web: {READY}\nworker: {READY}\n")
+    supervisor = app.start()
+    app.until_running("web.1", "worker.1")
+    with ThreadPoolExecutor() as pool:
+        rolling = pool.submit(app.ok, "restart", "--rolling")
+        supervisor.wait_for("web.1 +\\| ready", 2)
+        app.write("Procfile", f"web: {READY}\n")
+        app.ok("reload")
+        assert rolling.result() == "restarted web.1\n"
+    assert supervisor.stop() == 0
 
 
 def test_rolling_takes_one_at_a_time(app: App) -> None:

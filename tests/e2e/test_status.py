@@ -16,8 +16,8 @@ from tests.e2e.app import COMMAND, PATIENCE, App
 LESSER = {"UPTIME", "RESTARTS", "CPU", "MEMORY", "PORT", "WHY"}
 KEYS = {"app", "root", "pid", "formation", "instances"}
 INSTANCE_KEYS = {
-    "name", "type", "number", "state", "pid", "port", "unique_int", "uptime", "restarts", "last_exit", "cpu", "memory",
-    "why",
+    "name", "type", "number", "state", "ready", "pid", "port", "unique_int", "uptime", "restarts", "last_exit", "cpu",
+    "memory", "why", "limits",
 }  # fmt: skip
 
 

@@ -197,7 +197,7 @@ with socket.create_server(("127.0.0.1", int(os.environ["PORT"]))) as server:
 """
 
 
-def _three_free_ports() -> int:
+def three_free_ports() -> int:
     """The first of three in a row that nobody has, out of the kernel's own reach."""
     while True:
         first = random.randrange(20_000, 30_000)  # noqa: S311
@@ -207,7 +207,7 @@ def _three_free_ports() -> int:
             return first
 
 
-class _Traffic:
+class Traffic:
     """Asks one server after the other, as a balancer does: who cannot be connected to is passed over."""
 
     def __init__(self, ports: list[int]) -> None:
@@ -217,7 +217,7 @@ class _Traffic:
         self.answered = 0
         self.lost = 0
 
-    def __enter__(self) -> _Traffic:
+    def __enter__(self) -> Traffic:
         self._thread.start()
         return self
 
@@ -248,10 +248,10 @@ def test_f40_a_rolling_restart_whose_new_version_does_not_get_up_halts_and_the_r
 ) -> None:
     app.write("server.py", _SERVER)
     app.write("Procfile", f"web: exec {sys.executable} -I server.py\n")
-    supervisor = app.start("-m", "web=3", "-p", str(_three_free_ports()))
+    supervisor = app.start("-m", "web=3", "-p", str(three_free_ports()))
     supervisor.wait_for(r"\| ready$", 3)
     before = app.until_running("web.1", "web.2", "web.3")
-    with _Traffic([each["port"] for each in before.values()]) as traffic:
+    with Traffic([each["port"] for each in before.values()]) as traffic:
         until(lambda: traffic.answered >= 10)
         app.write("broken", "")
         with within(NOISE) as took:

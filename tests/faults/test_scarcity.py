@@ -103,6 +103,35 @@ def test_f21_what_cannot_be_started_is_named_with_its_cause_and_the_others_start
     assert "Traceback" not in supervisor.text
 
 
+def test_f21_a_folder_or_user_of_procsup_toml_that_is_not_there_is_named_and_the_others_start(
+    app: App, record_property: Record
+) -> None:
+    app.write("Procfile", f"folder: {READY}\nfile: {READY}\nuser: {READY}\nboth: {READY}\nweb: {READY}\n")
+    app.write(
+        "procsup.toml",
+        '[processes.folder]\ncwd = "no-such-folder"\n[processes.file]\ncwd = "Procfile"\n'
+        '[processes.user]\nuser = "no-such-user"\n[processes.both]\ncwd = "no-such-folder"\nuser = "no-such-user"\n',
+    )
+    with within(1 + NOISE) as took:
+        supervisor = app.start()
+        supervisor.wait_for(r"web\.1 +\| ready")
+    record_property("beside four with a bad folder or user, one that can start is up after", in_words(took.seconds))
+    for said in (
+        rf"folder\.1 could not be started: cwd \(procsup\.toml:2\): there is no folder {app.folder}/no-such-folder;",
+        rf"file\.1 could not be started: cwd \(procsup\.toml:4\): {app.folder}/Procfile is no folder; name one",
+        r'user\.1 could not be started: user \(procsup\.toml:6\): there is no user "no-such-user"; make it',
+        r'both\.1 could not be started: user \(procsup\.toml:9\): there is no user "no-such-user"; make it',
+    ):
+        supervisor.wait_for(said)
+    found = app.until(lambda found: all(each["state"] == "backoff" for name, each in found.items() if name != "web.1"))
+    assert all("next try in" in each["why"] for name, each in found.items() if name != "web.1")
+    app.write("procsup.toml", "")
+    app.ok("reload")
+    app.until_running("folder.1", "file.1", "user.1", "both.1", "web.1")
+    assert supervisor.stop() == 0
+    assert "Traceback" not in supervisor.text
+
+
 def narrow(soft: int, hard: int) -> Callable[[], None]:
     return lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 

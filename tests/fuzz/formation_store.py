@@ -9,7 +9,8 @@ import tempfile
 
 from procsup.core.actions import KeepFormation
 from procsup.core.events import ProjectRead, ScaleChange, ScaleRequested
-from procsup.core.model import ProcessType, RequestRefused
+from procsup.core.model import RequestRefused
+from procsup.core.rules import ProcessType
 from procsup.core.supervisor import Supervisor
 from procsup.errors import ConfigError
 from procsup.runtime.formation_store import load, save

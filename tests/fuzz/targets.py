@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 CORPUS = Path(__file__).parent / "corpus"
-TARGETS = ("protocol", "procfile", "dotenv_file", "formation_store", "formation_text", "sanitizer")
+TARGETS = ("protocol", "procfile", "dotenv_file", "formation_store", "formation_text", "sanitizer", "settings_file")
 
 
 class Target(Protocol):

@@ -1,0 +1,157 @@
+"""One more than there should be while the others are replaced: never fewer are up, a bad version replaces nobody."""
+
+from __future__ import annotations
+
+from procsup.core.actions import RollingHalted
+from procsup.core.rolling import PROVEN_AFTER
+from procsup.core.rules import ProcessType, RestartPolicy, RestartRule
+from tests.core.stage import BY_SIGTERM, Stage, named, up
+
+WEB = ProcessType("web", surge=1)
+NEW_WEB = ProcessType("web", "2", surge=1)
+
+
+def serving(count: int = 2, type_: ProcessType = WEB) -> Stage:
+    return up(type_, "worker", counts={"web": count})
+
+
+def replaced(stage: Stage, name: str) -> None:
+    """The old copy goes, the new one comes and stays."""
+    assert stage.ends(name, BY_SIGTERM) == [f"spawn {name}"]
+    stage.runs(name)
+
+
+def test_the_extra_one_comes_first_and_goes_last() -> None:
+    stage = serving()
+    assert stage.restart("web", rolling=True) == ["spawn web.3"]
+    stage.runs()
+    assert stage.after(PROVEN_AFTER) == ["SIGTERM web.1"]
+    replaced(stage, "web.1")
+    assert stage.after(PROVEN_AFTER) == ["SIGTERM web.2"]
+    replaced(stage, "web.2")
+    assert stage.after(PROVEN_AFTER) == ["SIGTERM web.3"]
+    assert not stage.supervisor.rolling
+    assert stage.ends("web.3", BY_SIGTERM) == []
+    assert stage.names() == ["web.1", "web.2", "worker.1"]
+    assert stage.supervisor.formation == {"web": 2, "worker": 1}
+
+
+def test_the_extra_one_has_numbers_of_its_own() -> None:
+    stage = serving()
+    ports, numbers = zip(*((each.port, each.unique_int) for each in stage.supervisor.instances()), strict=True)
+    stage.restart("web", rolling=True)
+    assert stage["web.3"].port not in ports
+    assert stage["web.3"].unique_int not in numbers
+
+
+def test_a_version_that_does_not_stay_up_replaces_nobody() -> None:
+    stage = serving()
+    pids = [stage[name].pid for name in ("web.1", "web.2")]
+    stage.restart("web", rolling=True)
+    stage.runs()
+    assert stage.ends("web.3") == ["spawn web.3"]
+    stage.runs()
+    stage.ends("web.3")
+    assert [each for each in stage.notices if isinstance(each, RollingHalted)] == [RollingHalted(named("web.3"), 2)]
+    assert stage.supervisor.halted == named("web.3")
+    assert stage.names() == ["web.1", "web.2", "worker.1"]
+    assert [stage[name].pid for name in ("web.1", "web.2")] == pids
+    assert stage.wait() is None
+
+
+def test_a_reload_brings_a_new_version_in_the_same_way_and_leaves_the_others_alone() -> None:
+    stage = serving()
+    assert stage.read(NEW_WEB, "worker", counts={"web": 2}) == ["spawn web.3"]
+    stage.runs()
+    assert stage.after(PROVEN_AFTER) == ["SIGTERM web.1"]
+    replaced(stage, "web.1")
+    stage.after(PROVEN_AFTER)
+    replaced(stage, "web.2")
+    assert stage.after(PROVEN_AFTER) == ["SIGTERM web.3"]
+    assert stage["worker.1"].restarts == 0
+
+
+def test_a_reload_that_halts_leaves_the_old_version_running() -> None:
+    stage = serving()
+    pids = [stage[name].pid for name in ("web.1", "web.2")]
+    stage.read(NEW_WEB, "worker")
+    stage.cannot_start("web.3")
+    stage.cannot_start("web.3")
+    assert stage.names() == ["web.1", "web.2", "worker.1"]
+    assert [stage[name].pid for name in ("web.1", "web.2")] == pids
+
+
+def test_a_scale_in_the_middle_takes_the_extra_one_for_its_own() -> None:
+    stage = serving()
+    stage.restart("web", rolling=True)
+    stage.runs()
+    assert stage.scale("web=3") == []
+    assert stage["web.3"].up
+    stage.after(PROVEN_AFTER)
+    replaced(stage, "web.1")
+    stage.after(PROVEN_AFTER)
+    replaced(stage, "web.2")
+    assert stage.after(PROVEN_AFTER) == []
+    assert stage.names() == ["web.1", "web.2", "web.3", "worker.1"]
+
+
+def test_a_shutdown_takes_the_extra_one_along() -> None:
+    stage = serving()
+    stage.restart("web", rolling=True)
+    stage.runs()
+    assert sorted(stage.shut_down()) == ["SIGTERM web.1", "SIGTERM web.2", "SIGTERM web.3", "SIGTERM worker.1"]
+    said = [stage.ends(name, BY_SIGTERM) for name in ("web.1", "web.2", "web.3", "worker.1")]
+    assert said[-1] == ["quit 0"]
+
+
+def test_where_there_may_be_no_more_it_rolls_without_one() -> None:
+    stage = Stage(WEB, counts={"web": 2}, max_instances=2)
+    stage.runs()
+    assert stage.restart("web", rolling=True) == ["SIGTERM web.1"]
+
+
+def test_a_type_that_is_removed_meanwhile_takes_its_extra_one_along() -> None:
+    stage = serving()
+    stage.restart("web", rolling=True)
+    stage.runs()
+    assert sorted(stage.read("worker")) == ["SIGTERM web.1", "SIGTERM web.2", "SIGTERM web.3"]
+
+
+def test_a_stop_by_name_in_the_middle_leaves_nothing_of_the_extra_one() -> None:
+    stage = serving()
+    stage.restart("web", rolling=True)
+    stage.runs()
+    assert sorted(stage.stop("web")) == ["SIGTERM web.1", "SIGTERM web.2", "SIGTERM web.3"]
+    for name in ("web.1", "web.2", "web.3"):
+        stage.ends(name, BY_SIGTERM)
+    assert stage.names() == ["web.1", "web.2", "worker.1"]
+    assert not stage.supervisor.rolling
+
+
+def test_a_failure_of_the_extra_one_is_no_reason_to_stop_all() -> None:
+    stage = serving(type_=ProcessType("web", surge=1, restart=RestartRule(RestartPolicy.NEVER)))
+    stage.restart("web", rolling=True)
+    stage.runs()
+    assert stage.ends("web.3") == []
+    assert not stage.supervisor.shutting_down
+    assert stage.names() == ["web.1", "web.2", "worker.1"]
+
+
+def test_a_reload_of_something_else_in_the_middle_does_not_take_the_extra_one_away() -> None:
+    stage = serving(1)
+    stage.restart("web", rolling=True)
+    stage.runs()
+    assert stage.read(WEB, ProcessType("worker", "2")) == ["SIGTERM worker.1"]
+    assert stage["web.2"].up
+
+
+def test_a_newer_version_in_the_middle_comes_with_an_extra_one_of_its_own() -> None:
+    stage = serving(1)
+    stage.restart("web", rolling=True)
+    stage.runs()
+    assert stage.read(NEW_WEB, "worker", counts={"web": 1}) == ["SIGTERM web.2", "spawn web.3"]
+    stage.runs("web.3")
+    assert stage.after(PROVEN_AFTER) == ["SIGTERM web.1"]
+    replaced(stage, "web.1")
+    assert stage.after(PROVEN_AFTER) == ["SIGTERM web.3"]
+    assert not stage.supervisor.rolling

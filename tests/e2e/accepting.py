@@ -1,0 +1,18 @@
+"""A server on the socket that it is given: greets who asks with its name, and with `unasked` who comes."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+
+assert os.environ["LISTEN_PID"] == str(os.getpid())
+with socket.socket(fileno=3) as server:
+    server.setblocking(True)
+    print("ready", *sys.argv[1:], flush=True)
+    while True:
+        client, _ = server.accept()
+        with client:
+            if "unasked" not in sys.argv:
+                client.recv(100)
+            client.sendall(f"{os.environ['PS']}\n".encode())

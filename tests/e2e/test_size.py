@@ -1,0 +1,109 @@
+"""`size`, `memory` and `cpu` in procsup.toml, where no control groups are ours: the memory is watched.
+
+The looks come every five seconds, so the first two of these tests take longer than others.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.app import App
+from tests.faults.watching import Record, in_words
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="it asks for less than it forks")
+
+# The first copies of an instance have too much; the later ones do not. It ends as it is asked to, and says so.
+PROGRAM = """\
+import os, signal, sys
+def leave(*_):
+    print("bye", flush=True)
+    sys.exit(0)
+signal.signal(signal.SIGTERM, leave)
+mark = f"greedy.{os.environ['PS']}"
+greedy = sys.argv[1] == "always" or not os.path.exists(mark)
+open(mark, "w").close()
+held = bytearray((80 if greedy else 1) << 20)
+for at in range(0, len(held), 4096):
+    held[at] = 1
+print("ready", flush=True)
+while True:
+    signal.pause()
+"""
+
+
+def hog(word: str = "once") -> str:
+    return f"exec {shlex.join([sys.executable, '-I', 'hog.py', word])}"
+
+
+@pytest.fixture
+def hogs(app: App) -> App:
+    app.environment["PROCSUP_PORTABLE"] = "1"  # no control groups, wherever this runs
+    app.write("hog.py", PROGRAM)
+    return app
+
+
+def test_a_type_over_its_memory_is_restarted_in_its_own_way_one_instance_at_a_time(
+    hogs: App, record_property: Record
+) -> None:
+    hogs.write("Procfile", f"web: {hog()}\nsmall: exec sleep 1000\n")
+    hogs.write("procsup.toml", '[processes.web]\nmemory = "60M"\ncount = 2\n[processes.small]\nmemory = "60M"\n')
+    supervisor = hogs.start()
+    begun = time.monotonic()
+    supervisor.wait_for(r"web\.\d +\| ready", 4)
+    record_property("over their memory: two instances replaced, in turn, after", in_words(time.monotonic() - begun))
+    text = supervisor.text
+    turns = re.findall(r"(web\.\d) has (\d+) MiB, the limit is 60 MiB; restarting it", text)
+    assert sorted(name for name, _ in turns) == ["web.1", "web.2"]
+    assert all(80 <= int(taken) < 120 for _, taken in turns)
+    assert text.count("| bye") == 2, "they were not asked to stop"
+    first, second = (name for name, _ in turns)
+    assert text.rindex(f"{first} started") < text.index(f"{second} has "), "the second before the first was back"
+    found = hogs.until_running("web.1", "web.2", "small.1")
+    web, small = found[second], found["small.1"]
+    assert re.fullmatch(r"restarted: \d+ MiB, the limit is 60 MiB", web["why"])
+    assert (web["restarts"], small["restarts"], small["why"]) == (1, 0, None)
+    assert web["limits"] == {"memory": 60 << 20, "cpu": None, "enforced": []}
+    supervisor.stop()
+
+
+def test_other_limits_are_taken_over_by_a_reload_without_a_restart(hogs: App) -> None:
+    hogs.write("Procfile", f"web: {hog('always')}\n")
+    hogs.write("procsup.toml", 'memory = "500M"\n')
+    supervisor = hogs.start()
+    supervisor.wait_for("ready")
+    before = hogs.until_running("web.1")["web.1"]
+    hogs.write("procsup.toml", 'size = "tiny"\n[sizes]\ntiny = { memory = "60M", cpu = 0.5 }\n')
+    plan = hogs.ok("reload", "--plan")
+    change = r"its limits change: memory 500 MiB → memory 60 MiB, cpu 0\.5, at once"
+    assert re.match(rf"  keep +web\.1 +\({change}\)", plan)
+    hogs.ok("reload")
+    supervisor.wait_for("warning: cpu of web is not limited: ")
+    supervisor.wait_for("reloaded Procfile: 1 change$")
+    after = hogs.instances()["web.1"]
+    assert after["pid"] == before["pid"]
+    assert after["limits"] == {"memory": 60 << 20, "cpu": 0.5, "enforced": []}
+    supervisor.wait_for(r"web\.1 has \d+ MiB, the limit is 60 MiB; restarting it")
+    assert hogs.ok("reload").startswith("  keep")
+    hogs.write("procsup.toml", "")
+    hogs.ok("reload")
+    assert hogs.instances()["web.1"]["limits"] is None
+    supervisor.stop()
+
+
+def test_check_tells_the_limits_and_where_they_come_from(app: App) -> None:
+    app.write("Procfile", "web: sleep 1\nworker: sleep 1\nplain: sleep 1\n")
+    app.write("procsup.toml", '[processes.web]\nsize = "S"\ncpu = 2\n[processes.worker]\nmemory = "1536M"\n')
+    shown = app.ok("check", "--expand")
+    assert "limits: memory 256 MiB, cpu 2 (size S, procsup.toml:2; cpu, procsup.toml:3)" in shown
+    assert "limits: memory 1.5 GiB (memory, procsup.toml:5)" in shown
+    assert shown.count("limits:") == 2
+    app.write("procsup.toml", '[processes.web]\nsize = "Small"\n')
+    refused = app.run("check")
+    assert refused.returncode == 2
+    assert 'procsup.toml:2:1: error: no size "Small"; there are: S, M, L' in refused.stderr
