@@ -80,15 +80,17 @@ class History:
         if ring is None:
             ring = self._rings[source.name] = _Ring()
         before, offset = ring.size, ring.said
-        if len(chunk) + _COST > self._limit:
+        cut = len(chunk) + _COST > self._limit
+        if cut:
             kept = max(0, self._limit - _COST)
             offset += len(chunk) - kept
             chunk = chunk[len(chunk) - kept :]
-            ring.torn.add(source)
         self._number += 1
         ring.add(Entry(self._number, self._clock(), source, offset, chunk))
         if ring.size > self._limit:
             ring.shrink(self._limit)
+        if cut:  # known only now: those that were dropped before it may have ended with a line
+            ring.torn.add(source)
         self._size += ring.size - before
         if self._size > self._total:
             self._make_room()

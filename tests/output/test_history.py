@@ -84,6 +84,13 @@ def test_of_each_the_last_whole_lines_within_its_limit_are_kept(chunks: list[byt
     assert len(kept) in (0, len(said)) or said[-len(kept) - 1 : -len(kept)] == b"\n"
 
 
+def test_a_chunk_that_is_too_long_begins_with_a_whole_line_whatever_was_dropped_before_it() -> None:
+    choir = Choir(limit=ENTRY + 4)
+    choir.say("web.1", b"x\n")
+    choir.say("web.1", b"0123456\n89\n")
+    assert choir.tail(None) == b"89\n"
+
+
 @given(st.lists(st.tuples(st.integers(0, 30), st.binary(min_size=1, max_size=2000)), max_size=200))
 def test_all_together_stay_within_their_bound(said: list[tuple[int, bytes]]) -> None:
     choir = Choir(limit=8_000, total=40_000)
