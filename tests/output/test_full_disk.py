@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-import resource
 
 import pytest
 
 from procsup.output.sink import Sink
 from procsup.output.writer import FULL
+from tests.full_disk import full_disk
 
 PREFIX = b"web.1    | "
 
@@ -211,12 +211,10 @@ def test_dev_full_as_stdout(theatre) -> None:
 def test_a_file_at_the_limit_of_ulimit_f(theatre, tmp_path) -> None:
     path = tmp_path / "out"
     stage = theatre.stage(pipe=(os.open(path, os.O_RDONLY | os.O_CREAT), os.open(path, os.O_WRONLY)))
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 
     async def play() -> None:
         stage.child("web.1")
-        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
-        try:
+        with full_disk():
             await stage.say("web.1", b"x" * 5_000 + b"\n")
             assert path.stat().st_size == 4096
             await stage.silence(2)
@@ -224,8 +222,6 @@ def test_a_file_at_the_limit_of_ulimit_f(theatre, tmp_path) -> None:
                 "cannot write to standard output: File too large; what does not fit is lost until it can be written "
                 "to again"
             ]
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         await stage.silence(2)
         assert stage.console.trouble is None
         assert path.read_bytes() == PREFIX + b"x" * 5_000 + b"\n"

@@ -7,6 +7,7 @@ import resource
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from procsup.errors import UsageError
 from procsup.output.files import LogFiles
 from procsup.output.rotation import LogFolder
 from procsup.output.source import Source
+from tests.full_disk import full_disk
 
 
 class Logs:
@@ -324,20 +326,11 @@ def test_what_is_no_file_is_left_alone_and_told(theatre, logs, tmp_path, kind) -
 # A full disk
 
 
-@pytest.fixture
-def small_files():
-    """A limit for the size of files is a full disk that needs no privileges; returns what lifts it."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
-    yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-def test_a_full_disk_is_told_once_and_what_was_held_is_written_when_there_is_room(theatre, logs, small_files) -> None:
+def test_a_full_disk_is_told_once_and_what_was_held_is_written_when_there_is_room(theatre, logs) -> None:
     logs = logs()
     line = b"x" * 999 + b"\n"
 
-    async def play() -> None:
+    async def play(make_room: Callable[[], None]) -> None:
         stage = logs.stage
         stage.child("web.1")
         stage.child("worker.1")
@@ -350,7 +343,7 @@ def test_a_full_disk_is_told_once_and_what_was_held_is_written_when_there_is_roo
         assert logs.files.trouble == f"{why} and to 1 more: File too large; nothing is lost so far"
         await stage.silence(1.1)
         assert len(logs.told) == 1
-        small_files()
+        make_room()
         await stage.silence(1.1)
         assert logs.told[1:] == [f"the logs in {logs.folder} can be written to again; nothing is missing"]
         assert logs.files.trouble is None
@@ -358,46 +351,42 @@ def test_a_full_disk_is_told_once_and_what_was_held_is_written_when_there_is_roo
         await stage.say("web.1", b"on\n")
         assert logs.read() == 6 * line + b"on\n"
 
-    theatre.run(play())
+    with full_disk() as make_room:
+        theatre.run(play(make_room))
 
 
-def test_a_disk_that_stays_full_costs_no_more_than_what_is_held_and_the_loss_is_counted(
-    theatre, logs, small_files
-) -> None:
+def test_a_disk_that_stays_full_costs_no_more_than_what_is_held_and_the_loss_is_counted(theatre, logs) -> None:
     logs = logs(quiet=frozenset({"web"}))
     chunk = b"y" * 59_999 + b"\n"
 
-    async def play() -> None:
+    async def play(make_room: Callable[[], None]) -> None:
         stage = logs.stage
         stage.child("web.1")
         for _ in range(10):
             await stage.say("web.1", chunk)
         missing = 6 * 60_000  # three chunks and a half are held
         assert logs.files.trouble.endswith(f": File too large; {missing} bytes of output are lost so far")
-        small_files()
+        make_room()
         await stage.silence(1.1)
         assert logs.told[1].endswith(f"can be written to again; {missing} bytes of output are missing")
         assert logs.read() == 4 * chunk
         await stage.say("web.1", b"on\n")
         assert logs.read() == 4 * chunk + b"on\n"
 
-    theatre.run(play())
+    with full_disk() as make_room:
+        theatre.run(play(make_room))
 
 
 def test_what_was_held_and_written_makes_room_for_the_next_time(theatre, logs) -> None:
     logs = logs(quiet=frozenset({"web"}), size=1 << 30)
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     chunk = b"y" * 59_999 + b"\n"
 
     async def play() -> None:
         logs.stage.child("web.1")
         for _ in range(25):  # six megabytes in all, where four may be held at a time
-            resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
-            try:
+            with full_disk():
                 for _ in range(4):
                     await logs.stage.say("web.1", chunk)
-            finally:
-                resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
             await logs.stage.silence(1.1)
 
     theatre.run(play())
@@ -405,16 +394,17 @@ def test_what_was_held_and_written_makes_room_for_the_next_time(theatre, logs) -
     assert set(logs.told[1::2]) == {f"the logs in {logs.folder} can be written to again; nothing is missing"}
 
 
-def test_at_the_end_it_says_what_is_lost(theatre, logs, small_files) -> None:
+def test_at_the_end_it_says_what_is_lost(theatre, logs) -> None:
     logs = logs()
 
     async def play() -> None:
         logs.stage.child("web.1")
         await logs.stage.say("web.1", b"z" * 5000 + b"\n")
 
-    theatre.run(play())
     end = f"cannot write to the log {logs.folder}/web.1.log: File too large; 905 bytes of output are lost"
-    assert logs.files.close() == end
+    with full_disk():
+        theatre.run(play())
+        assert logs.files.close() == end
 
 
 # Many of them

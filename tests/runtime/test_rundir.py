@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +11,7 @@ import pytest
 
 from procsup.errors import AlreadyRunning, ProcsupError
 from procsup.runtime.rundir import RootLock
+from tests.full_disk import full_disk
 
 # Says what came of it, and holds what it got until its stdin ends.
 STARTER = """
@@ -291,13 +291,8 @@ def test_a_start_that_cannot_write_its_note_does_not_take_away_the_one_of_who_le
     locks = [RootLock(str(tmp_path / "project"), str(tmp_path)) for _ in range(3)]
     locks[0].acquire()
     locks[0].release()
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
-    try:
-        with pytest.raises(ProcsupError, match=r"cannot lock .*File too large"):
-            locks[1].acquire()
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with full_disk(0), pytest.raises(ProcsupError, match=r"cannot lock .*File too large"):
+        locks[1].acquire()
     locks[2].acquire()
     assert locks[2].left_over
     locks[2].release()
