@@ -53,9 +53,13 @@ class NotRunning(ProcsupError):
 
 def unknown_name(name: str, known: Iterable[str], where: str) -> UsageError:
     """The error for a process type or instance nobody knows, with the nearest known name."""
+    return UsageError(f'no process type or instance "{name}" in {where}; {advice(name, known, cutoff=0.5)}')
+
+
+def advice(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """What may have been meant by a name that is none of these; `cutoff`, from 0 to 1, is how near that has to be."""
     from difflib import get_close_matches  # only ever needed on the way out
 
     names = list(known)
-    near = get_close_matches(name, names, n=1, cutoff=0.5)
-    advice = f'did you mean "{near[0]}"?' if near else f"there {'is' if len(names) == 1 else 'are'}: {', '.join(names)}"
-    return UsageError(f'no process type or instance "{name}" in {where}; {advice}')
+    near = get_close_matches(name[:80], names, n=1, cutoff=cutoff)
+    return f'did you mean "{near[0]}"?' if near else f"there {'is' if len(names) == 1 else 'are'}: {', '.join(names)}"

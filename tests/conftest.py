@@ -1,15 +1,18 @@
-"""What holds for every test: its own state and socket folders, and nothing left behind."""
+"""What holds for every test: its own state and socket folders, nothing left behind, and in CI nothing skipped."""
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+import sys
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from tests import leaks
+from tests.e2e.app import App
 
 _STEERING = (
     "PROCSUP_",
@@ -23,6 +26,31 @@ _STEERING = (
     "TERM",
     "JOURNAL_",
 )
+
+
+_Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)
+
+# CI is Linux, and has all that the tests need; on other systems Linux's own tests cannot run.
+_SKIPS_NOTHING = os.environ.get("CI") == "true" and sys.platform == "linux"
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    return _not_skipped((yield))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """A whole module may be skipped as well."""
+    return _not_skipped((yield))
+
+
+def _not_skipped(report: _Report) -> _Report:
+    if _SKIPS_NOTHING and report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"CI must not skip: {str(reason).removeprefix('Skipped: ')}"
+    return report
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -61,3 +89,12 @@ def nothing_left_behind(own_world: None, monkeypatch: pytest.MonkeyPatch) -> Ite
     assert not opened, f"descriptors left: {opened}"
     sockets = list(Path(os.environ["PROCSUP_STATE_DIR"]).rglob("*.sock"))
     assert not sockets, f"sockets left: {sockets}"
+
+
+@pytest.fixture
+def app(tmp_path: Path, nothing_left_behind: None) -> Iterator[App]:
+    app = App(tmp_path / "app")
+    try:
+        yield app
+    finally:
+        app.clean_up()

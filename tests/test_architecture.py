@@ -39,7 +39,8 @@ RULES: dict[str, May] = {
     "procsup.config": May(ours=("procsup.config", "procsup.errors")),
     "procsup.config.dotenv_file": May(ours=("procsup.config", "procsup.errors"), others=("dotenv",)),
     "procsup.output": May(ours=("procsup.output", "procsup.errors"), restricted=("asyncio", "time")),
-    "procsup.control.protocol": May(ours=("procsup.errors",)),
+    "procsup.control.parameters": May(),
+    "procsup.control.protocol": May(ours=("procsup.control.parameters", "procsup.errors")),
     "procsup.control.address": May(ours=("procsup.errors",)),
     "procsup.control.peer": May(),
     "procsup.control.client": May(ours=("procsup.control.protocol", "procsup.control.address", "procsup.errors")),
@@ -250,11 +251,28 @@ def test_a_client_starts_without_what_it_does_not_need() -> None:
     assert done.stdout.split() == []
 
 
+# For features that few ask for.
+_RARELY = tuple(
+    f"procsup.{each}"
+    for each in (
+        "config.limits", "config.readiness", "config.settings_file", "runtime.controllers", "runtime.limits",
+        "runtime.server_socket", "runtime.mounts", "runtime.release", "runtime.users",
+    )
+)  # fmt: skip
+
+
 def test_the_first_child_is_started_before_what_only_the_loop_needs_is_loaded() -> None:
-    heavy = ("asyncio", "tomllib", "rich", "psutil", "dotenv", "dataclasses", "subprocess")
+    heavy = ("asyncio", "tomllib", "rich", "psutil", "dotenv", "dataclasses", "subprocess", "socket", "json", *_RARELY)
     program = (
         "import sys; import procsup.runtime.run, procsup.runtime.beginning;"
         f"print(*[name for name in {heavy!r} if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+def test_who_looks_after_what_a_dead_supervisor_left_needs_no_loop() -> None:
+    """The guardian is there when memory is short, and the sweep before a start holds up the first child."""
+    program = "import sys; import procsup.runtime.leftovers, procsup.runtime.guardian; print('asyncio' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

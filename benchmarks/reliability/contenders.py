@@ -93,7 +93,7 @@ class Procsup:
         return [self.program, "start", "-t", str(grace), *(["-m", f"all={count}"] if count > 1 else [])]
 
     def lines(self, stage: Stage, run: Running, name: str) -> list[bytes]:  # noqa: ARG002
-        return _labelled(run.said, rb"^\S+ " + name.encode() + rb"\.\d+ *\| ")
+        return _labelled(run.said, name)
 
     def status(self, stage: Stage) -> Argv:  # noqa: ARG002
         return [self.program, "status"]
@@ -137,7 +137,7 @@ class Honcho:
         return [self.program, "start", *(["-c", ",".join(f"{name}={count}" for name in commands)] if count > 1 else [])]
 
     def lines(self, stage: Stage, run: Running, name: str) -> list[bytes]:  # noqa: ARG002
-        return _labelled(run.said, rb"^\S+ " + name.encode() + rb"\.\d+ *\| ")
+        return _labelled(run.said, name)
 
     def status(self, stage: Stage) -> None:  # noqa: ARG002
         return None
@@ -244,6 +244,6 @@ def _section(values: Mapping[str, object]) -> str:
     return "".join(f"{key}={value}\n" for key, value in values.items())
 
 
-def _labelled(output: bytes, prefix: bytes) -> list[bytes]:
-    mine = re.compile(prefix)
+def _labelled(output: bytes, name: str) -> list[bytes]:
+    mine = re.compile(rb"^\S+ " + name.encode() + rb"\.\d+ *\| ")
     return [line[found.end() :] for line in output.split(b"\n") if (found := mine.match(line))]

@@ -37,9 +37,9 @@ def exec_(common: Common, instance: str, command: tuple[str, ...]) -> None:
     environment: dict[str, str] = answer["environment"]
     argv = command or (environment.get("SHELL") or "/bin/sh",)
     user = _user(answer["user"])
-    os.chdir(answer["root"])
+    os.chdir(answer["folder"])
     try:
-        become(find_executable(argv[0], environment, answer["root"]), argv, environment, user)
+        become(find_executable(argv[0], environment, answer["folder"]), argv, environment, user)
     except OSError as error:
         failed = ProcsupError(f"{argv[0]}: {error.strerror}")
         failed.exit_code = 127 if isinstance(error, FileNotFoundError) else 126

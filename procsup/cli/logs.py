@@ -60,7 +60,7 @@ def logs(
         lines = DEFAULT_LINES
     with _connected(common) as client:
         known: Any = client.call("status", usage=False)
-        client.begin("logs", names=list(names), lines=lines, since=moment, follow=follow)
+        client.begin("logs", names=list(names), lines=lines, since=moment, follow=follow, raw=True)
         try:
             replay(
                 client, chosen_style(**look), [each["name"] for each in known["instances"]], list(known["formation"])

@@ -5,13 +5,12 @@ python-dotenv reads the files, and is imported only where there is one: most of 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from types import MappingProxyType
 from typing import NamedTuple
 
-from procsup.config.files import read_file
+from procsup.config.files import owner_warning, read_file
 from procsup.errors import ConfigError, Problem
 
 INHERITED = "inherited environment"
@@ -34,11 +33,10 @@ class Binding(NamedTuple):
 
 
 class Origin(NamedTuple):
-    """One place that has a value for a name; `wins` is true of the one that counts."""
+    """One place that has a value for a name."""
 
     where: str
     value: str
-    wins: bool
 
 
 class Environment(NamedTuple):
@@ -51,7 +49,7 @@ class Environment(NamedTuple):
     warnings: tuple[str, ...] = ()
 
     def origin(self, name: str) -> list[Origin]:
-        """Everywhere `name` has a value, strongest first; empty where nobody sets it."""
+        """Everywhere `name` has a value, strongest first: that one counts. Empty where nobody sets it."""
         found = [
             (f"{shown}:{binding.line}", binding.value)
             for shown, bindings in self.layers
@@ -60,7 +58,7 @@ class Environment(NamedTuple):
         ]
         if name in self.inherited:
             found.insert(len(found) if self.override else 0, (INHERITED, self.inherited[name]))
-        return [Origin(where, value, index == 0) for index, (where, value) in enumerate(found)]
+        return [Origin(where, value) for where, value in found]
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -100,10 +98,7 @@ def load_environment(files: Sequence[EnvFile], inherited: Mapping[str, str], ove
                 continue
             if content.readable_by_others:
                 warnings.append(f"{file.shown} can be read by other users; run: chmod o-r {file.shown}")
-            if os.geteuid() == 0 and content.writable_by_others:
-                warnings.append(
-                    f"{file.shown} can be changed by another user and procsup runs as root; chown it to root"
-                )
+            warnings += owner_warning(content, file.shown)
             weaker = {**inherited, **from_files} if override else from_files
             bindings = _read(content.data, file.shown, weaker, {} if override else inherited)
         except ConfigError as error:

@@ -47,6 +47,13 @@ class Content(NamedTuple):
         return self.owner != 0 or by_group or bool(self.mode & stat.S_IWOTH)
 
 
+def owner_warning(content: Content, shown: str) -> tuple[str, ...]:
+    """What to say where root acts on a file that somebody else can change; nothing otherwise."""
+    if os.geteuid() == 0 and content.writable_by_others:
+        return (f"{shown} can be changed by another user and procsup runs as root; chown it to root",)
+    return ()
+
+
 def unreadable(shown: str, reason: str, advice: str) -> ConfigError:
     """A file that cannot be read at all: the position is its beginning."""
     return ConfigError([Problem(shown, 1, 1, f"{reason}; {advice}")])

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from procsup.config.environment import EnvFile, Environment, load_environment
-from procsup.config.files import Content, read_file
+from procsup.config.files import owner_warning, read_file
 from procsup.config.location import STDIN, environment_name
 from procsup.config.lookup import STDIN_SHOWN, Found, find_project
 from procsup.config.ports import PORTS_PER_TYPE, base_port, check_ports
@@ -177,7 +177,7 @@ def _read_settings(
     from procsup.config.settings_file import parse_settings  # not on the way to the first child where there is none
 
     settings = parse_settings(content.data, [each.name for each in types], found.shown)
-    warnings = _owner_warning(content, FILE)
+    warnings = owner_warning(content, FILE)
     files: dict[str, Files] = {}
     problems: list[Problem] = []
     for name in (each.name for each in types):
@@ -197,12 +197,6 @@ def _read_settings(
     return settings, files, tuple(dict.fromkeys(warnings))
 
 
-def _owner_warning(content: Content, shown: str) -> tuple[str, ...]:
-    if os.geteuid() == 0 and content.writable_by_others:
-        return (f"{shown} can be changed by another user and procsup runs as root; chown it to root",)
-    return ()
-
-
 def _read_procfile(path: str, shown: str, stdin: Callable[[], bytes]) -> tuple[Procfile, tuple[str, ...]]:
     if path == STDIN:
         return parse_procfile(stdin(), STDIN_SHOWN), ()
@@ -210,4 +204,4 @@ def _read_procfile(path: str, shown: str, stdin: Callable[[], bytes]) -> tuple[P
     if content is None:
         advice = "create it with lines such as web: COMMAND, or name another with -f"
         raise ConfigError([Problem(shown, 1, 1, f"there is no such file; {advice}")])
-    return parse_procfile(content.data, shown), _owner_warning(content, shown)
+    return parse_procfile(content.data, shown), owner_warning(content, shown)

@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from procsup.config.settings_values import Schema, Unfit
+from procsup.config.settings_values import Schema, Unfit, short
+from procsup.errors import advice
 
 if TYPE_CHECKING:
     from procsup.config.settings import Settings
@@ -18,7 +19,6 @@ _PATH = r"/[!-~]*"
 _READY = 'one of "port", "http /PATH", "log REGEX" and "notify"'
 READY: Schema = {"type": "string", "pattern": rf"^(port|notify|http +{_PATH}|log +\S.*)$"}
 LIVE: Schema = {"type": "string", "pattern": rf"^http +{_PATH}$"}
-SOME_SECONDS: Schema = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1e9}
 
 
 class Check(NamedTuple):
@@ -55,12 +55,6 @@ def live_check(value: object) -> Check:
     return Check("http", value.split()[1])
 
 
-def some_seconds(value: object) -> float:
-    if type(value) not in (int, float) or not 0 < float(str(value)) < 1e9:
-        raise Unfit("a number of seconds, more than 0")
-    return float(str(value))
-
-
 class Complaint(NamedTuple):
     """`of`: the process type in whose table the key is to be changed; None where it is the one at the top."""
 
@@ -70,16 +64,12 @@ class Complaint(NamedTuple):
 
 def complaints(settings: Settings, types: Sequence[str]) -> Iterator[Complaint]:
     """Who depends on what is not there, and who depend on each other."""
-    from difflib import get_close_matches
-
     told: set[str] = set()
     for name in types:
         of = name if (name, "depends_on") in settings.places else None
         for other in settings.depends_on(name):
             if other not in types and not (of is None and other in told):
-                near = get_close_matches(other[:80], types, n=1)
-                advice = f'did you mean "{near[0]}"?' if near else f"there are: {', '.join(types)}"
-                yield Complaint(of, f'no process type "{other[:60]}" to depend on; {advice}')
+                yield Complaint(of, f'no process type "{short(other)}" to depend on; {advice(other, types)}')
                 told.add(other)
     wanted = {name: [each for each in settings.depends_on(name) if each in types] for name in types}
     for circle in _circles(wanted):

@@ -1,7 +1,7 @@
 """What procsup.toml says beside the Procfile, as values; settings_file.py reads them. Everything works without it.
 
 Keys at the top are defaults for every process type; a `[processes.NAME]` table overrides them, key by key. Only
-`env` is added to: a type has the app's variables and its own.
+`env` is not: a type has the app's variables (`defaults.env`) beside its own (`own_env`).
 """
 
 from __future__ import annotations
@@ -74,8 +74,10 @@ class TypeSettings(NamedTuple):
 STARTED_WITH = ("cwd", "user", "tty", "mounts", "socket")
 
 
-# Where all lines go, beside the console: decided at a start.
+# Where all lines go, beside the console, and whose are shown there: decided at a start.
 LOG_KEYS = ("log_dir", "log_size", "log_count", "syslog")
+QUIET = "quiet"
+NEXT_START = "takes effect when procsup is stopped and started"
 
 
 class Settings(NamedTuple):
@@ -105,7 +107,7 @@ class Settings(NamedTuple):
         changed = [key for key in LOG_KEYS if getattr(self, key) != getattr(earlier, key)]
         types = {*self.types, *earlier.types}
         quiet = any(self.of(name).quiet != earlier.of(name).quiet for name in types)
-        return (*changed, "quiet") if quiet or self.defaults.quiet != earlier.defaults.quiet else tuple(changed)
+        return (*changed, QUIET) if quiet or self.defaults.quiet != earlier.defaults.quiet else tuple(changed)
 
     def limits(self, name: str) -> Limits:
         """A type's own `memory` and `cpu`, else those of its size."""
@@ -122,10 +124,13 @@ class Settings(NamedTuple):
         """Where a type's value of a key comes from; `env.NAME` for a variable."""
         return self.places.get((name, key), self.places.get(("", key)))
 
+    def own_env(self, name: str) -> Mapping[str, str]:
+        """The variables that the file sets for this type alone."""
+        return self.types[name].env if name in self.types else {}
+
     def visible_env(self, name: str) -> dict[str, str]:
         """The variables that the file sets for a type: its own, and those of the app that it may see."""
-        own = {key: value for key, value in self.of(name).env.items() if (name, f"env.{key}") in self.places}
-        return {**self.visible(name, self.defaults.env), **own}
+        return {**self.visible(name, self.defaults.env), **self.own_env(name)}
 
     def hiding(self, name: str, variable: str) -> tuple[str, ...]:
         """The relationships for whose sake a type does not see this variable; none where it may see it."""

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from procsup.config.readiness import complaints
 from procsup.config.settings import FILE, SIZES, Settings, TypeSettings
 from procsup.config.settings_keys import OF_A_TYPE, OF_THE_APP, PROCESSES, Key
-from procsup.config.settings_values import Unfit
+from procsup.config.settings_values import Unfit, short
 from procsup.config.text import decode_lines
 from procsup.config.toml_places import Path, nearest, places
-from procsup.errors import ConfigError, Problem
+from procsup.errors import ConfigError, Problem, advice
 
 # tomllib takes time that grows with the square of the parts of a key: 64 KiB of "a.a.a." cost it 16 s.
 _ENDLESS_KEY = re.compile(r"(?<![A-Za-z0-9_-])(?:(?:[A-Za-z0-9_-]++|\"[^\"\n]*+\"|'[^'\n]*+')[ \t]*+\.[ \t]*+){200}")
@@ -128,14 +127,14 @@ class _Reader:
         if name in OF_A_TYPE or name in OF_THE_APP:
             of_one = f", or in [{PROCESSES}.NAME]" if name in OF_A_TYPE else ""
             return f'"{name}" belongs at the top of the file, before the first [table]{of_one}'
-        return f'no process type "{_short(name)}" in {self._procfile}; {_advice(name, self._types)}'
+        return f'no process type "{short(name)}" in {self._procfile}; {advice(name, self._types)}'
 
     def _type(self, name: str, table: Mapping[str, Any], defaults: Mapping[str, Any]) -> TypeSettings:
         own = self._values(table, OF_A_TYPE, (PROCESSES, name))
         values = {**defaults, **own}
         if "size" in own:  # nearer than a limit for all types
             values |= {key: own.get(key) for key in ("memory", "cpu")}
-        values["env"] = {**defaults.get("env", {}), **own.get("env", {})}
+        values["env"] = own.get("env", {})
         return TypeSettings(**values)
 
     def _values(self, table: Mapping[str, Any], keys: Mapping[str, Key], path: Path) -> dict[str, Any]:
@@ -148,9 +147,9 @@ class _Reader:
             try:
                 values[name] = keys[name].read(value)
             except Unfit as error:
-                what = ".".join((name, *map(_short, error.inside)))
-                advice = self._fallen_into(name, error.inside)
-                self._complain((*path, name, *error.inside), f"{what} must be {error}{advice}")
+                what = ".".join((name, *map(short, error.inside)))
+                perhaps = self._fallen_into(name, error.inside)
+                self._complain((*path, name, *error.inside), f"{what} must be {error}{perhaps}")
                 continue
             self._found[of, name] = self._place((*path, name))
             if isinstance(values[name], dict):
@@ -164,7 +163,7 @@ class _Reader:
         if name in self._types:
             return f'unknown key "{name}"; for the process type write [{PROCESSES}.{name}]'
         known = [*OF_A_TYPE] if in_a_type else [*OF_A_TYPE, *OF_THE_APP, PROCESSES]
-        return f'unknown key "{_short(name)}"; {_advice(name, dict.fromkeys(known))}'
+        return f'unknown key "{short(name)}"; {advice(name, dict.fromkeys(known))}'
 
     def _fallen_into(self, table: str, inside: Path) -> str:
         """TOML has no end of a table but the next one, so what is meant for the top may stand in it."""
@@ -178,8 +177,8 @@ class _Reader:
         for name, own in types.items():
             for group in own.relationships:
                 if group not in groups:
-                    advice = _advice(group, groups) if groups else f'write [relationships] {_short(group)} = ["NAME_*"]'
-                    self._complain((PROCESSES, name, "relationships"), f'no relationship "{_short(group)}"; {advice}')
+                    what = advice(group, groups) if groups else f'write [relationships] {short(group)} = ["NAME_*"]'
+                    self._complain((PROCESSES, name, "relationships"), f'no relationship "{short(group)}"; {what}')
 
     def _check_sizes(self, types: Mapping[str, TypeSettings], usual: str | None, more: Mapping[str, object]) -> None:
         if "sizes" in self._read and not more and self._read["sizes"]:
@@ -189,7 +188,7 @@ class _Reader:
         used |= {(PROCESSES, name, "size"): own.size for name, own in types.items() if (name, "size") in self._found}
         for path, size in used.items():
             if size is not None and size not in known:
-                self._complain(path, f'no size "{_short(size)}"; {_advice(size, known)}')
+                self._complain(path, f'no size "{short(size)}"; {advice(size, known)}')
 
     def _check_sockets(self, settings: Settings) -> None:
         """PORT is looked at for `port` and `http`; and at a socket that several share any of them may answer."""
@@ -198,8 +197,8 @@ class _Reader:
             for key, check in (("ready", own.ready), ("live", own.live)):
                 if own.socket is None or check is None or check.kind not in ("port", "http"):
                     continue
-                advice = 'write "log REGEX" or "notify"' if key == "ready" else "leave it out"
-                message = f'{key} = "{check}" looks at PORT, and {name} listens on its socket; {advice}'
+                instead = 'write "log REGEX" or "notify"' if key == "ready" else "leave it out"
+                message = f'{key} = "{check}" looks at PORT, and {name} listens on its socket; {instead}'
                 self._complain((PROCESSES, name, key) if (name, key) in self._found else (key,), message)
 
     def _complain(self, path: Path, message: str) -> None:
@@ -207,15 +206,3 @@ class _Reader:
 
     def _place(self, path: Path) -> str:
         return f"{self._file}:{nearest(self._places, path)[0]}"
-
-
-def _advice(name: str, known: Iterable[str]) -> str:
-    names = list(known)
-    near = get_close_matches(name[:80], names, n=1)
-    return f'did you mean "{near[0]}"?' if near else f"there {'is' if len(names) == 1 else 'are'}: {', '.join(names)}"
-
-
-def _short(name: str) -> str:
-    """A name that may be anything, fit for one line."""
-    shown = "".join(each if each.isprintable() else "?" for each in name[:60])
-    return shown if len(name) <= 60 else f"{shown}…"

@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 from procsup.config import readiness
 from procsup.config import settings_values as may_be
+from procsup.config.formation import MAX_COUNT
 from procsup.config.globs import GLOBS, globs
 from procsup.config.settings import SIZES
 from procsup.config.settings_values import Reader, Schema
 
-MAX_COUNT = 10_000
 RESTARTS = ("always", "on-failure", "never")
 PROCESSES = "processes"
 
@@ -27,18 +27,14 @@ class Key(NamedTuple):
     read: Reader
 
 
+def _whole(doc: str, least: int, most: int) -> Key:
+    return Key(doc, may_be.whole_schema(least, most), may_be.whole(least, most))
+
+
 OF_A_TYPE: Mapping[str, Key] = {
-    "count": Key(
-        "How many run, where neither `scale` nor -m has said otherwise.",
-        may_be.whole_schema(0, MAX_COUNT),
-        may_be.whole(0, MAX_COUNT),
-    ),
+    "count": _whole("How many run, where neither `scale` nor -m has said otherwise.", 0, MAX_COUNT),
     "restart": Key("What comes back when it ends by itself.", {"enum": list(RESTARTS)}, may_be.one_of(*RESTARTS)),
-    "max_restarts": Key(
-        "More restarts than this within the window, and it is given up.",
-        may_be.whole_schema(0, 1_000_000),
-        may_be.whole(0, 1_000_000),
-    ),
+    "max_restarts": _whole("More restarts than this within the window, and it is given up.", 0, 1_000_000),
     "restart_window": Key("The window of max_restarts, in seconds.", may_be.SECONDS, may_be.seconds),
     "grace": Key("Seconds from the stop signal to SIGKILL.", may_be.SECONDS, may_be.seconds),
     "stop": Key("How it is stopped: signals, and seconds between them.", may_be.STOP, may_be.stop_steps),
@@ -64,33 +60,27 @@ OF_A_TYPE: Mapping[str, Key] = {
         "What shows that it is ready: port, http /PATH, log REGEX, notify.", readiness.READY, readiness.ready_check
     ),
     "ready_timeout": Key(
-        "Seconds to become ready; then it counts as failed.", readiness.SOME_SECONDS, readiness.some_seconds
+        "Seconds to become ready; then it counts as failed.", may_be.SOME_SECONDS, may_be.some_seconds
     ),
     "live": Key("What it must go on answering, or is restarted: http /PATH.", readiness.LIVE, readiness.live_check),
-    "live_interval": Key("Seconds between two looks at live.", readiness.SOME_SECONDS, readiness.some_seconds),
+    "live_interval": Key("Seconds between two looks at live.", may_be.SOME_SECONDS, may_be.some_seconds),
     "depends_on": Key("The types that have to be ready before it starts.", may_be.TEXTS, may_be.texts),
     "socket": Key(
         "An address that procsup listens on for it: HOST:PORT or a path; it gets the socket as descriptor 3.",
         may_be.ADDRESS,
         may_be.address,
     ),
-    "surge": Key(
-        "How many more than its count may run while a rolling restart replaces them; 1 with a socket, else 0.",
-        may_be.whole_schema(0, 100),
-        may_be.whole(0, 100),
+    "surge": _whole(
+        "How many more than its count may run while a rolling restart replaces them; 1 with a socket, else 0.", 0, 100
     ),
 }
 OF_THE_APP: Mapping[str, Key] = {
     "app": Key("The application's name, for --app; else the root folder's.", may_be.TEXT, may_be.text),
-    "max_processes": Key(
-        "The most instances in all; a scale beyond it is refused.",
-        may_be.whole_schema(1, 1_000_000),
-        may_be.whole(1, 1_000_000),
-    ),
+    "max_processes": _whole("The most instances in all; a scale beyond it is refused.", 1, 1_000_000),
     "relationships": Key("Groups of variables, each a list of names and patterns.", may_be.GROUPS, may_be.groups),
     "log_dir": Key("The folder, from the app's root, of a log file for each instance.", may_be.TEXT, may_be.text),
     "log_size": Key("How large a file in log_dir may get.", may_be.SIZE, may_be.size_of_memory),
-    "log_count": Key("How many older files stay in log_dir.", may_be.whole_schema(1, 1000), may_be.whole(1, 1000)),
+    "log_count": _whole("How many older files stay in log_dir.", 1, 1000),
     "syslog": Key("Where every line is sent, too: unix:PATH, udp://HOST:514.", may_be.TEXT, may_be.text),
     "sizes": Key("Sizes, beside S, M and L or in place of them.", may_be.SIZES, may_be.sizes),
 }

@@ -37,6 +37,7 @@ TEXT: Schema = {"type": "string", "minLength": 1, "pattern": r"^[^\u0000-\u001f\
 TEXTS: Schema = {"anyOf": [TEXT, {"type": "array", "items": TEXT}]}
 TRUTH: Schema = {"type": "boolean"}
 SECONDS: Schema = {"type": "number", "minimum": 0, "exclusiveMaximum": _MOST_SECONDS}
+SOME_SECONDS: Schema = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": _MOST_SECONDS}
 CORES: Schema = {"type": "number", "minimum": _LEAST_CORES, "maximum": _MOST_CORES}
 STOP: Schema = {"type": "string", "pattern": rf"^\s*{_TURN}(,\s*{_TURN})*$"}
 SIZE: Schema = {"type": "string", "pattern": r"^0*[1-9][0-9]{0,11}\s*[KMG]?(i?B)?$"}
@@ -71,6 +72,12 @@ class Unfit(ValueError):
         self.inside = inside
 
 
+def short(name: str) -> str:
+    """A name that may be anything, fit for one line."""
+    shown = "".join(each if each.isprintable() else "?" for each in name[:60])
+    return shown if len(name) <= 60 else f"{shown}…"
+
+
 def whole_schema(least: int, most: int) -> Schema:
     return {"type": "integer", "minimum": least, "maximum": most}
 
@@ -95,6 +102,13 @@ def seconds(value: object) -> float:
     number = _number(value)
     if not 0 <= number < _MOST_SECONDS:
         raise Unfit("a number of seconds, 0 or more")
+    return number
+
+
+def some_seconds(value: object) -> float:
+    number = _number(value)
+    if not 0 < number < _MOST_SECONDS:
+        raise Unfit("a number of seconds, more than 0")
     return number
 
 

@@ -31,14 +31,14 @@ class TypeEnvironments(NamedTuple):
         values = self.settings.visible(name, app)
         for _, bindings in self.files.get(name, ()):
             values.update((each.name, each.value) for each in bindings)
-        values.update(self._own(name))
+        values.update(self.settings.own_env(name))
         return values
 
     def origin(self, name: str | None, key: str) -> list[Origin]:
-        """Everywhere the variable has a value for the type, strongest first; the first one wins."""
+        """Everywhere the variable has a value for the type, strongest first; the first is the one that counts."""
         found: list[tuple[str, str]] = []
         if name is not None:
-            own = self._own(name)
+            own = self.settings.own_env(name)
             if key in own:
                 found.append((self.settings.places[name, f"env.{key}"], own[key]))
             for shown, bindings in reversed(self.files.get(name, ())):
@@ -47,7 +47,7 @@ class TypeEnvironments(NamedTuple):
             if key in self.settings.defaults.env:
                 found.append((self.settings.places["", f"env.{key}"], self.settings.defaults.env[key]))
             found += [(each.where, each.value) for each in self.environment.origin(key)]
-        return [Origin(where, value, position == 0) for position, (where, value) in enumerate(found)]
+        return [Origin(where, value) for where, value in found]
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -60,7 +60,3 @@ class TypeEnvironments(NamedTuple):
             (each.name, each.value) for files in self.files.values() for _, bindings in files for each in bindings
         )
         return (*self.environment.secrets, *secret_values(chain(of_settings, of_files)))
-
-    def _own(self, name: str) -> dict[str, str]:
-        env = self.settings.of(name).env
-        return {key: value for key, value in env.items() if (name, f"env.{key}") in self.settings.places}

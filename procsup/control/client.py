@@ -74,12 +74,16 @@ class Client:
     def receive(self) -> list[tuple[str, dict[str, object]]]:
         """Wait for the next of the stream: each a notification's method and parameters. Raises what the answer says.
 
+        A parameter `raw` is the bytes that came behind the notification.
+
         SupervisorGone where the connection breaks off before the stream's own end.
         """
         received: list[tuple[str, dict[str, object]]] = []
         while not self.ended and (not received or b"\n" in self._unread):
             match self._next_message():
                 case {"method": str(method), "params": dict(params)}:
+                    if "raw" in params:
+                        params["raw"] = self._next_bytes(params["raw"])
                     received.append((method, params))
                 case {"error": {"code": int(code), "message": str(text)}}:
                     raise _error(code, text)
@@ -149,21 +153,38 @@ class Client:
             searched = len(self._unread)
             if searched >= protocol.MAX_MESSAGE:
                 raise ProcsupError(f"what listens at {self._path} is no supervisor: its answer has no end")
-            try:
-                chunk = self._connection.recv(_CHUNK)
-            except TimeoutError:
-                raise self._silent() from None
-            except OSError:
-                chunk = b""
-            if not chunk:
-                raise SupervisorGone(f"the supervisor at {self._path} ended before it answered")
-            self._unread += chunk
+            self._unread += self._more(_CHUNK)
         line = bytes(self._unread[:end])
         del self._unread[: end + 1]
         try:
             return protocol.decode(line)
         except ValueError:
-            raise ProcsupError(f"what listens at {self._path} is no supervisor: its answer is not understood") from None
+            raise self._not_understood() from None
+
+    def _next_bytes(self, size: object) -> bytes:
+        if type(size) is not int or not 0 <= size <= protocol.MAX_MESSAGE:
+            raise self._not_understood()
+        pieces = [bytes(self._unread[:size])]
+        del self._unread[:size]
+        size -= len(pieces[0])
+        while size:
+            pieces.append(self._more(size))
+            size -= len(pieces[-1])
+        return b"".join(pieces)
+
+    def _more(self, at_most: int) -> bytes:
+        try:
+            chunk = self._connection.recv(at_most)
+        except TimeoutError:
+            raise self._silent() from None
+        except OSError:
+            chunk = b""
+        if not chunk:
+            raise SupervisorGone(f"the supervisor at {self._path} ended before it answered")
+        return chunk
+
+    def _not_understood(self) -> ProcsupError:
+        return ProcsupError(f"what listens at {self._path} is no supervisor: its answer is not understood")
 
     def _silent(self) -> ProcsupError:
         pid = _pid_behind(self._connection)

@@ -4,7 +4,7 @@ Everything that comes in is hostile until it went through here. Methods are look
 checked against it: no name from outside ever reaches an attribute. The web page asks through the same table.
 
 An answer too long for one message comes as notifications `part` ({"id", "text"}), whose texts joined are the JSON of
-the result, and then an answer whose own result is null. Streams will be notifications too.
+the result, and then an answer whose own result is null. A stream is notifications, and then such an answer.
 """
 
 from __future__ import annotations
@@ -13,13 +13,23 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
+from procsup.control.parameters import (
+    LONGEST_NAME,
+    boolean,
+    changes,
+    count_or_all,
+    duration,
+    moment,
+    name,
+    names,
+    size,
+    some_names,
+    text,
+)
+
 MAX_MESSAGE = 1024 * 1024  # bytes, the newline included
-MAX_COUNT = 1_000_000  # against nonsense; what is too many instances is for the supervisor to say
-_MAX_NAMES = 20_000
-_LONGEST_NAME = 80  # a type of 63, a dot and a number
 _LONGEST_ID = 256
 _PART = 256 * 1024  # escaping at most doubles it
-_NAME_LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.")
 
 # The specification's codes; errors of our own carry the exit code they would end a command with (1, 2 or 3).
 PARSE_ERROR = -32700
@@ -39,78 +49,6 @@ class Refused(Exception):
         self.code = code
         self.message = message
         self.request_id = request_id
-
-
-# --- what parameters may be: each check returns nothing, or raises ValueError with what is wanted ---
-
-
-def boolean(value: object, where: str) -> None:
-    if not isinstance(value, bool):
-        raise ValueError(f"{where} must be true or false")  # noqa: TRY004 - one kind of refusal for all
-
-
-def name(value: object, where: str) -> None:
-    if not (isinstance(value, str) and 0 < len(value) <= _LONGEST_NAME and _NAME_LETTERS.issuperset(value)):
-        raise ValueError(f"{where} must be the name of a process type or instance, as in worker or worker.1")
-
-
-def count_or_all(value: object, where: str) -> None:
-    if value is not None and (type(value) is not int or value < 0):
-        raise ValueError(f"{where} must be a whole number from 0 up, or null for all")
-
-
-def moment(value: object, where: str) -> None:
-    if value is not None and type(value) not in (int, float):
-        raise ValueError(f"{where} must be a number of seconds since the epoch, or null")
-
-
-def duration(value: object, where: str) -> None:
-    if type(value) not in (int, float) or not 0 <= float(str(value)) < 1e9:
-        raise ValueError(f"{where} must be a number of seconds from 0 up")
-
-
-def text(value: object, where: str) -> None:
-    if not isinstance(value, str):
-        raise ValueError(f"{where} must be a string")  # noqa: TRY004
-
-
-def size(value: object, where: str) -> None:
-    if type(value) is not int or not 0 < value < 65536:
-        raise ValueError(f"{where} must be a whole number from 1 to 65535")
-
-
-def names(value: object, where: str) -> None:
-    for position, item in enumerate(_list(value, where)):
-        name(item, f"{where}[{position}]")
-
-
-def some_names(value: object, where: str) -> None:
-    names(value, where)
-    if not value:
-        raise ValueError(f"{where} must have at least one name in it")
-
-
-def changes(value: object, where: str) -> None:
-    for position, item in enumerate(_list(value, where)):
-        _change(item, f"{where}[{position}]")
-    if not value:
-        raise ValueError(f"{where} must have at least one change in it")
-
-
-def _change(value: object, where: str) -> None:
-    if not isinstance(value, dict) or value.keys() != {"type", "relative", "count"}:
-        raise ValueError(f"{where} must be an object with type, relative and count")
-    name(value["type"], f"{where}.type")
-    boolean(value["relative"], f"{where}.relative")
-    count, lowest = value["count"], -MAX_COUNT if value["relative"] else 0
-    if type(count) is not int or not lowest <= count <= MAX_COUNT:  # True is an int, too
-        raise ValueError(f"{where}.count must be a whole number from {lowest} to {MAX_COUNT}")
-
-
-def _list(value: object, where: str) -> list[object]:
-    if not isinstance(value, list) or len(value) > _MAX_NAMES:
-        raise ValueError(f"{where} must be a list of at most {_MAX_NAMES}")
-    return value
 
 
 # --- the table ---
@@ -157,12 +95,14 @@ METHODS: Mapping[str, Method] = {
         },
     ),
     "logs": Method(
-        "What they said lately, in order: the last lines of all, or all that is kept; follow: true goes on with more.",
+        "What they said lately, in order: the last lines of all, or all that is kept; follow: true goes on with more; "
+        "raw: true sends it as bytes behind the messages.",
         {
             "names": Parameter(names, required=False, default=()),
             "lines": Parameter(count_or_all, required=False),
             "since": Parameter(moment, required=False),
             "follow": Parameter(boolean, required=False, default=False),
+            "raw": Parameter(boolean, required=False, default=False),
         },
     ),
     "attach": Method("What an instance's terminal shows, copy after copy.", {"name": Parameter(name)}),
@@ -204,7 +144,7 @@ def check_parameters(method: str, params: Mapping[str, object]) -> dict[str, obj
 
 
 def _short(text: str) -> str:
-    return ascii(text if len(text) <= _LONGEST_NAME else text[:_LONGEST_NAME] + "…")
+    return ascii(text if len(text) <= LONGEST_NAME else text[:LONGEST_NAME] + "…")
 
 
 # --- messages ---
@@ -273,9 +213,22 @@ def _checked_id(value: object) -> Id:
     raise Refused(INVALID_REQUEST, f"an id is a whole number or a string, of at most {_LONGEST_ID} characters")
 
 
-def notification(method: str, params: Mapping[str, object]) -> bytes:
-    """What a stream consists of; raises ValueError for what is not JSON."""
-    return encode({"jsonrpc": "2.0", "method": method, "params": params})
+class Notification(NamedTuple):
+    """What a stream consists of. `raw` follows it as it is, and its length is the parameter of that name.
+
+    As text in JSON, output in bulk would cost ten times what reading it from the child does.
+    """
+
+    method: str
+    params: Mapping[str, object]
+    raw: bytes | None = None
+
+    def encode(self) -> bytes:
+        """Raises ValueError for what is not JSON."""
+        if self.raw is None:
+            return encode({"jsonrpc": "2.0", "method": self.method, "params": self.params})
+        params = {**self.params, "raw": len(self.raw)}
+        return encode({"jsonrpc": "2.0", "method": self.method, "params": params}) + self.raw
 
 
 def request(request_id: int, method: str, params: Mapping[str, object]) -> bytes:

@@ -11,18 +11,18 @@ import contextlib
 import errno
 import os
 import socket
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 
 from procsup.control.connection import STALLED, Connection
 from procsup.control.listener import Listener, listen
 from procsup.control.peer import Peer, peer_of
 from procsup.control.protocol import (
     INTERNAL_ERROR,
+    Notification,
     Refused,
     Request,
     answer,
     error_answer,
-    notification,
     parse_request,
 )
 from procsup.control.watch import POLL, RemovalWatch
@@ -30,8 +30,7 @@ from procsup.errors import ProcsupError
 
 Handler = Callable[[str, dict[str, object], Peer], Awaitable[object]]
 Report = Callable[[str, BaseException | None], None]
-# What a handler may return in place of a result: notifications, each a method and its parameters.
-Stream = AsyncGenerator[tuple[str, Mapping[str, object]], None]
+Stream = AsyncGenerator[Notification, None]  # what a handler may return in place of a result
 
 MAX_IDLE = 64  # connections without a command under way; a new one then takes the place of the one silent for longest
 MAX_COMMANDS = 256  # under way at once
@@ -203,7 +202,7 @@ class ControlServer:
         return lines if request.wants_answer else []
 
     async def _stream(self, connection: Connection, request: Request, stream: Stream) -> list[bytes]:
-        messages = (notification(*each) async for each in stream)
+        messages = (each.encode() async for each in stream)
         try:
             await connection.stream(messages)
         except TimeoutError:

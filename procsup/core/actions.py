@@ -93,7 +93,7 @@ class StopDone(Value):
     """Nothing is left of it. `killed_after`: seconds of grace after which SIGKILL was needed."""
 
     name: InstanceName
-    exit: Exit | None
+    exit: Exit
     killed_after: float | None
 
 

@@ -112,7 +112,8 @@ class Rolling:
     """The one that is under way, if one is. `settle` orders what is missing for an instance; `lacks` says whether a new
     copy of a type would have to wait for what it depends on.
 
-    `halted` is whose new copy the last one has stumbled over, and `halted_by` how that copy ended.
+    `halted` is what the last one has stumbled over, and `halted_by` how that copy ended: by now it may be gone, if it
+    was one more than there should be.
     """
 
     def __init__(
@@ -127,7 +128,7 @@ class Rolling:
         self._lacks = lacks
         self._settle = settle
         self._restart: RollingRestart | None = None
-        self.halted: InstanceName | None = None
+        self.halted: RollingHalted | None = None
         self.halted_by: Exit | None = None
 
     @property
@@ -141,7 +142,8 @@ class Rolling:
     def add(self, instances: Iterable[Instance]) -> None:
         """Each gets a fresh copy in its turn."""
         if self._restart is None:
-            self._restart, self.halted = RollingRestart(self._settled), None
+            self._restart = RollingRestart(self._settled)
+            self.halted = self.halted_by = None
         self._restart.add(instances)
 
     def drop(self, types: Iterable[str], now: float) -> list[Action]:
@@ -165,8 +167,8 @@ class Rolling:
         while (halted := rolling.halted()) is None and (turn := rolling.next_turn(now)) is not None:
             orders += self._take(turn, rolling, now)
         if halted is not None:
-            self._restart, self.halted = None, halted.name
-            self.halted_by = self._roster.by_name[halted.name].last_exit
+            self._restart, self.halted = None, halted
+            self.halted_by = None if halted.spared else self._roster.by_name[halted.name].last_exit
             return [*orders, Tell(halted), *self.relax(now)]
         if rolling.over:
             self._restart = None

@@ -6,11 +6,11 @@ carries the orders out reports back with facts, and with `DeadlineReached` when 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import assert_never
 
 from procsup.core import events
-from procsup.core.actions import Action, KeepFormation, Quit, ScaledTo, ShutdownBegun, Tell
+from procsup.core.actions import Action, KeepFormation, Quit, RollingHalted, ScaledTo, ShutdownBegun, Tell
 from procsup.core.agenda import Agenda, Dice
 from procsup.core.ending import Ending
 from procsup.core.lifecycle import begin_stop, observe, settle
@@ -74,13 +74,13 @@ class Supervisor:
         return self._rolling.under_way
 
     @property
-    def halted(self) -> InstanceName | None:
-        """Whose new copy the last rolling restart has stumbled over."""
+    def halted(self) -> RollingHalted | None:
+        """What the last rolling restart has stumbled over."""
         return self._rolling.halted
 
     @property
     def halted_by(self) -> Exit | None:
-        """How that copy ended; it may be gone, if it was one more than there should be."""
+        """How the new copy ended over which it has; None where there was none."""
         return self._rolling.halted_by
 
     @property
@@ -102,6 +102,10 @@ class Supervisor:
     def waits_for(self, instance: Instance) -> dict[str, list[Instance]]:
         """By type: those that have to be up before it is its turn."""
         return self._turns.waits_for(instance)
+
+    def behind(self, instance: Instance) -> Iterator[Instance]:
+        """All who keep it from its turn, those included who keep others from it that it waits for."""
+        return self._turns.behind(instance)
 
     def settled(self, instance: Instance) -> bool:
         return self._turns.settled(instance)

@@ -6,7 +6,7 @@ request. Who waits already goes on when the last that it waits for is up.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from procsup.core.actions import Action, HeldBack, Tell
 from procsup.core.lifecycle import spawn
@@ -79,12 +79,20 @@ class Turns:
             name: list(there) for name in instance.type.depends_on if (there := self._lacking.get(name, {}).values())
         }
 
+    def behind(self, instance: Instance) -> Iterator[Instance]:
+        """All who keep it from its turn: whom it waits for, and whom these wait for. Each type is looked at once."""
+        waiting, seen = [instance], {instance.name.type}
+        while waiting:
+            for name, there in self.waits_for(waiting.pop()).items():
+                if name not in seen:
+                    seen.add(name)
+                    yield from there
+                    # The others of its type wait for the same.
+                    waiting += [each for each in there if isinstance(each.state, Queued)][:1]
+
     def settled(self, instance: Instance) -> bool:
         """What is wanted of it has come true or has failed to; who waits for one that has failed has failed as well."""
-        if instance.settled:
-            return True
-        others = [each for there in self.waits_for(instance).values() for each in there]
-        return any(not each.up and self.settled(each) for each in others)
+        return instance.settled or any(not each.up and each.settled for each in self.behind(instance))
 
     def _let_go(self) -> None:
         for type_, there in list(self._waiting.items()):

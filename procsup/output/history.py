@@ -8,6 +8,7 @@ finds that the rings have gone on without it, and is told how much it missed. So
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable
@@ -18,7 +19,7 @@ from procsup.output.source import Source
 TOTAL = 12 * 1024 * 1024  # for all together; the more there are, the less each has
 _COST = 200  # bytes that an entry takes in memory beside its text
 _AT_ONCE = 1024 * 1024  # bytes that one who follows is handed at once
-_PACE = 0.02  # seconds between what is handed to one who cannot keep up, and would only take time from those who can
+_PACE = 0.05  # seconds between what is handed to one who cannot keep up, and would only take time from those who can
 
 
 class Entry(NamedTuple):
@@ -104,28 +105,14 @@ class History:
     def tail(self, names: Iterable[str], lines: int | None, since: float | None = None) -> list[Entry]:
         """The last lines of these in the order in which they came, and what has no end yet; None for all there are.
 
-        `since` is a moment on the history's clock.
+        A line counts where it ends, and what was said of it before that comes with it. `since` is a moment on the
+        history's clock.
         """
         rings = [self._rings[name] for name in names if name in self._rings]
         entries = sorted(entry for ring in rings for entry in _whole_lines(ring))
-        if since is not None:
-            entries = [entry for entry in entries if entry.time >= since]
-        if lines is None:
+        if lines is None and since is None:
             return entries
-        if lines == 0:
-            return []
-        for position in range(len(entries) - 1, -1, -1):
-            text = entries[position].text
-            found = text.count(b"\n")
-            if position == len(entries) - 1 and not text.endswith(b"\n"):
-                found += 1  # a line without end, as a prompt is
-            if found >= lines:
-                first = entries[position]
-                kept = b"\n".join(first.text.removesuffix(b"\n").split(b"\n")[-lines:])
-                kept += b"\n" if text.endswith(b"\n") else b""
-                return [first._replace(text=kept), *entries[position + 1 :]]
-            lines -= found
-        return entries
+        return _last_lines(entries, sys.maxsize if lines is None else lines, since)
 
     def since(self, number: int, chosen: Callable[[str], bool]) -> list[Entry]:
         """What came after the entry of this number and is still there."""
@@ -136,9 +123,16 @@ class History:
         """The number of the last entry so far: where one begins to follow."""
         return self._number
 
-    async def follow(self, chosen: Callable[[str], bool], after: int) -> AsyncGenerator[Entry | Lost, None]:
-        """What comes after entry number `after`, as it comes, until the end of the history itself."""
-        read = {name: ring.said for name, ring in self._rings.items()}
+    def follow(self, chosen: Callable[[str], bool], after: int) -> AsyncGenerator[Entry | Lost, None]:
+        """What comes after entry number `after`, as it comes, until the end of the history itself.
+
+        What is dropped from now on is told as lost, however late one begins to read.
+        """
+        return self._follow(chosen, after, {name: ring.said for name, ring in self._rings.items()})
+
+    async def _follow(
+        self, chosen: Callable[[str], bool], after: int, read: dict[str, int]
+    ) -> AsyncGenerator[Entry | Lost, None]:
         while True:
             entries = self._fresh(chosen, after)
             late = False
@@ -189,6 +183,46 @@ class History:
         for ring in self._rings.values():
             ring.shrink(share)
         self._size = sum(ring.size for ring in self._rings.values())
+
+
+def in_lines(entries: Iterable[Entry]) -> bytes:
+    """What was said with no line torn: each stands where it ended, and those without an end are the last."""
+    said = bytearray()
+    unfinished: dict[Source, bytes] = {}
+    for entry in entries:
+        whole, newline, rest = (unfinished.pop(entry.source, b"") + entry.text).rpartition(b"\n")
+        said += whole + newline
+        if rest:
+            unfinished[entry.source] = rest
+    return bytes(said + b"".join(rest + b"\n" for rest in unfinished.values()))
+
+
+def _last_lines(entries: list[Entry], lines: int, since: float | None) -> list[Entry]:
+    given: list[Entry] = []
+    seen: set[Source] = set()
+    begun: set[Source] = set()  # those of whose line only the end is given so far
+    for entry in reversed(entries):
+        source = entry.source
+        last = source not in seen  # of its source, so what follows its last newline is a line without end
+        seen.add(source)
+        allowed = lines if since is None or entry.time >= since else 0
+        if not allowed and source not in begun:
+            continue
+        *whole, rest = entry.text.split(b"\n")
+        unfinished = last and rest != b""
+        if not unfinished and source not in begun:
+            rest = b""  # no part of a line that is given
+        kept = whole[max(0, len(whole) - allowed + unfinished) :]
+        if len(kept) < len(whole):
+            begun.discard(source)
+        elif whole or rest:
+            begun.add(source)
+        lines -= len(kept) + unfinished
+        if kept or rest:
+            given.append(entry._replace(text=b"\n".join([*kept, rest])))
+        if not lines and not begun:
+            break
+    return given[::-1]
 
 
 def _since(ring: _Ring, after: int) -> list[Entry]:

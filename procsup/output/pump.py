@@ -112,9 +112,7 @@ class Pump:
     def _speakers(self, source: Source, quiet: bool) -> list[Speaker]:
         speakers = []
         if not quiet:
-            style = self._console.style
-            filtered = style.terminal and not style.raw and style.format == "text"
-            sanitizer = new_sanitizer() if filtered else None
+            sanitizer = new_sanitizer() if self._console.style.filtered else None
             speakers.append(Speaker(self._loop, source, self._console, sanitizer, self._silence))
         speakers += [Speaker(self._loop, source, each, None, self._silence) for each in self._audiences]
         return speakers

@@ -81,7 +81,7 @@ class _Show:
         self._types = list(types)
         self._now = 0.0
         self._speakers: dict[tuple[str, str, int], Speaker] = {}
-        self._filtered = style.terminal and not style.raw and style.format == "text"
+        self._filtered = style.filtered
         self.console = Console(loop, 1, style, on_broken, clock=lambda: self._now)
         self.console.set_names(self._names, self._types)
 
@@ -91,7 +91,7 @@ class _Show:
                 os.write(2, f"procsup: {params['bytes']} bytes of {params['instance']} are missing here\n".encode())
         elif method == "output":
             self._now = params["time"]
-            self._speaker(params).say(params["text"].encode(errors="surrogateescape"))
+            self._speaker(params).say(params["raw"])
 
     def end(self) -> None:
         for speaker in self._speakers.values():
@@ -112,14 +112,12 @@ class _Show:
 
 def show_again(loop: asyncio.AbstractEventLoop, console: Console, entries: Sequence[Entry]) -> None:
     """On a console that had been put aside: what was said meanwhile, with the time at which it was."""
-    style = console.style
-    filtered = style.terminal and not style.raw and style.format == "text"
     speakers: dict[Source, Speaker] = {}
     for entry in entries:
         console.as_of(entry.time)
         if entry.source not in speakers:
             said = Source(entry.source.name, entry.source.type, entry.source.stream, entry.source.pid)
-            speakers[entry.source] = Speaker(loop, said, console, new_sanitizer() if filtered else None)
+            speakers[entry.source] = Speaker(loop, said, console, new_sanitizer() if console.style.filtered else None)
         speakers[entry.source].say(entry.text)
     for speaker in speakers.values():
         speaker.end()

@@ -24,6 +24,11 @@ class Style(NamedTuple):
     status: bool = False
     app: str = ""
 
+    @property
+    def filtered(self) -> bool:
+        """Whether control sequences are taken out of what the children say."""
+        return self.terminal and not self.raw and self.format == "text"
+
 
 def choose_color(mode: str, isatty: bool, environ: Mapping[str, str]) -> bool:
     """`--color` decides; left at `auto`, NO_COLOR (no-color.org), then FORCE_COLOR, then whether it is a terminal."""

@@ -11,9 +11,10 @@ import signal
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from procsup.config.project import Project
+from procsup.config.settings import Limits
 from procsup.core.actions import Action, Spawn
 from procsup.core.model import Exit, InstanceName, RequestRefused
 from procsup.core.numbers import PORTS_PER_TYPE
@@ -22,25 +23,26 @@ from procsup.errors import UsageError
 from procsup.runtime.cgroups import Cgroups
 from procsup.runtime.child import Child, Spawner, choose_spawn
 from procsup.runtime.launch import Launcher, failure
-from procsup.runtime.limits import Confinement
 from procsup.runtime.listening import taken_ports
 from procsup.runtime.options import RunOptions
-from procsup.runtime.release import policy_in_release
 from procsup.runtime.rules import project_read
 from procsup.runtime.rundir import Claim
+
+if TYPE_CHECKING:
+    from procsup.runtime.limits import Confinement
 
 
 class Beginning(NamedTuple):
     """What the loop takes over: the children that were born, and the orders that still wait to be carried out.
 
-    `kept` is the formation as it was kept over the last stop.
+    `kept` is the formation as it was kept over the last stop, `confinement` is there where a type has limits.
     """
 
     supervisor: Supervisor
     launcher: Launcher
     claim: Claim
     cgroups: Cgroups
-    confinement: Confinement
+    confinement: Confinement | None
     kept: Mapping[str, int]
     born: list[tuple[InstanceName, Child | Exit]]
     orders: list[Action]
@@ -60,6 +62,8 @@ def begin(project: Project, options: RunOptions, claim: Claim, cgroups: Cgroups,
     """Start the first of the formation. Raises UsageError for one that is not possible."""
     counts, policy = _counts(project, options, kept), options.policy
     if options.release:
+        from procsup.runtime.release import policy_in_release
+
         policy = policy_in_release(project, policy)
         counts |= dict.fromkeys(policy.once, 1)
     warnings = [*project.warnings, *_nobody_to_wait_for(project, counts), *_trouble_with_ports(project, counts)]
@@ -70,12 +74,16 @@ def begin(project: Project, options: RunOptions, claim: Claim, cgroups: Cgroups,
         orders = supervisor.handle(project_read(project, policy, counts, kept), now)
     except RequestRefused as error:
         raise UsageError(str(error)) from error
-    confinement = Confinement(cgroups)
-    warnings += confinement.read(project)  # before anybody starts
+    confinement: Confinement | None = None
+    if any(project.settings.limits(each.name) != Limits() for each in project.types):
+        from procsup.runtime.limits import Confinement
+
+        confinement = Confinement(cgroups)
+        warnings += confinement.read(project)  # before anybody starts
     launcher = Launcher(
         Spawner(choose_spawn(options.portable)), claim.cookie, options.tty, options.window, claim.folder
     )
-    launcher.sockets.open(project)
+    launcher.adapt(project)
     born: list[tuple[InstanceName, Child | Exit]] = []
     waiting: list[Action] = []
     for order in orders:

@@ -16,8 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
-from procsup.runtime.controllers import LEAF, switch_off, write
-
+LEAF = "supervisor"
 _MARKS = ("trusted.delegate", "user.delegate")
 
 
@@ -126,7 +125,10 @@ class Cgroups:
         for cgroup in self.every():
             cgroup.remove()
         if self.folder is not None:
-            switch_off(self.folder)
+            if os.path.isdir(f"{self.folder}/{LEAF}"):  # something was switched on
+                from procsup.runtime.controllers import switch_off
+
+                switch_off(self.folder)
             with suppress(OSError):
                 os.rmdir(self.folder)
 
@@ -180,6 +182,14 @@ def _mark(folder: str, name: str) -> bytes:
 
 def _is_instance(name: str) -> bool:
     return name.rpartition(".")[2].isdigit() and "." in name
+
+
+def write(path: str, what: int | str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, str(what).encode())
+    finally:
+        os.close(descriptor)
 
 
 def _read(path: str) -> bytes:

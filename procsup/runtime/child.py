@@ -1,7 +1,8 @@
 """Start one child process: own session, silent stdin and two pipes or a terminal, clean signals and descriptors.
 
-`os.posix_spawn` is the fast path (no fork of a large process, no thread); `subprocess` is the fallback where the
-platform's posix_spawn cannot make a session. Both hand the child descriptors 0 to 2 only.
+`os.posix_spawn` is the fast path (no fork of a large process, no thread); `subprocess` does what that cannot: start in
+another folder or as another user, and make a session where the platform's has none. Both hand the child descriptors 0
+to 2 only, and as descriptor 3 its socket, where it has one.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ import signal
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from procsup.runtime.users import User
+if TYPE_CHECKING:
+    from procsup.runtime.users import User
 
 SHELL = "/bin/sh"
 # Descriptors that children never get: with these, commands are still answered when the rest is used up.

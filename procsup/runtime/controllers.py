@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import NamedTuple
 
-LEAF = "supervisor"
+from procsup.runtime.cgroups import LEAF, write
+
 _CONTROL = "cgroup.subtree_control"
 _PERIOD = 100_000  # microseconds, as the kernel's own default
 
@@ -102,14 +103,6 @@ def out_of_memory(group: str) -> OutOfMemory:
         return OutOfMemory()
     counts = dict(zip(words[::2], map(int, words[1::2]), strict=True))
     return OutOfMemory(counts.get(b"oom", 0), counts.get(b"oom_kill", 0))
-
-
-def write(path: str, what: int | str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-    try:
-        os.write(descriptor, str(what).encode())
-    finally:
-        os.close(descriptor)
 
 
 def _words(path: str) -> frozenset[str]:

@@ -21,6 +21,7 @@ from procsup.output.pump import Pump
 from procsup.runtime.awaited import Awaited
 from procsup.runtime.beginning import Beginning
 from procsup.runtime.keeper import FormationKeeper
+from procsup.runtime.limits import Confinement
 from procsup.runtime.listening import taken_ports
 from procsup.runtime.memory import spend_reserve
 from procsup.runtime.options import RunOptions
@@ -78,7 +79,7 @@ class Daemon:
         self.tally = Tally()
         self.troubles_elsewhere: Callable[[], list[str]] = list  # of those who are told lines beside the console
         self.supervisor = beginning.supervisor
-        self.confinement = beginning.confinement
+        self.confinement = beginning.confinement or Confinement(beginning.cgroups)
         self.launcher = beginning.launcher
         self._processes = Processes(
             self._loop,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from procsup.config.project import Project
-from procsup.config.settings import STARTED_WITH, TypeSettings
+from procsup.config.settings import NEXT_START, QUIET, STARTED_WITH, TypeSettings
 
 # These change the environment, and are told with it.
 _OF_ENVIRONMENT = ("env", "env_file", "relationships")
@@ -19,7 +19,7 @@ def why_restart(old: Project, new: Project, name: str) -> str:
     if old.type(name).command != new.type(name).command:
         reasons.append("its command changed")
     if variables := _variables(old, new, name):
-        keys = [key for key in _OF_ENVIRONMENT if _of_environment(old, name, key) != _of_environment(new, name, key)]
+        keys = [key for key in _OF_ENVIRONMENT if _said(old, name, key, variables) != _said(new, name, key, variables)]
         because = f" ({_and(keys)} in procsup.toml)" if keys else ""
         reasons.append(f"its environment changed: {', '.join(variables)}{because}")
     if keys := [key for key in STARTED_WITH if old.started_with(name, key) != new.started_with(name, key)]:
@@ -28,11 +28,14 @@ def why_restart(old: Project, new: Project, name: str) -> str:
 
 
 def why_keep(old: Project, new: Project, name: str) -> str:
-    """What changed that holds for copies that run, too; empty where nothing did."""
+    """What changed that no copy has to be restarted for; empty where nothing did."""
     before, after = old.settings.of(name), new.settings.of(name)
     others = [key for key in TypeSettings._fields if key not in (*_OF_ENVIRONMENT, *_TOLD_ELSEWHERE, *STARTED_WITH)]
     keys = [key for key in others if getattr(before, key) != getattr(after, key)]
-    return f"its {_and(keys)} changed, which needs no restart" if keys else ""
+    felt = [key for key in keys if key != QUIET]
+    said = [f"its {_and(felt)} changed, which needs no restart"] if felt else []
+    said += [f"its {QUIET} changed, which {NEXT_START}"] if QUIET in keys else []
+    return "; ".join(said)
 
 
 def _variables(old: Project, new: Project, name: str) -> list[str]:
@@ -40,11 +43,17 @@ def _variables(old: Project, new: Project, name: str) -> list[str]:
     return sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key) and key != "PORT")
 
 
-def _of_environment(project: Project, name: str, key: str) -> object:
-    """Of a relationship what it hides counts, of a file what it says."""
+def _said(project: Project, name: str, key: str, variables: list[str]) -> object:
+    """What a key has to do with these variables: what it sets them to, or, of relationships, which it lets through."""
+    settings = project.settings
     if key == "relationships":
-        return project.settings.hidden(name)
-    return project.type_files.get(name) if key == "env_file" else project.settings.of(name).env
+        return settings.visible(name, dict.fromkeys(variables, ""))
+    if key == "env":
+        values = {**settings.defaults.env, **settings.own_env(name)}
+    else:
+        files = project.type_files.get(name, ())
+        values = {each.name: each.value for _, bindings in files for each in bindings}
+    return [values.get(each) for each in variables]
 
 
 def _and(words: list[str]) -> str:

@@ -28,7 +28,6 @@ class Focus:
         self._name = name
         self._console = console
         self._history = history
-        self._terminals = terminals
         self._raw = RawMode(0)
         self._terminal: Terminal | None = None
         self._before = 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -40,6 +39,8 @@ def load(folder: str) -> dict[str, int]:
 
 def save(folder: str, formation: Mapping[str, int]) -> None:
     """On disk when it returns; cut off at any moment, the file is the old or the new. For the lock's holder only."""
+    import json
+
     make_private(folder)
     path, fresh = os.path.join(folder, _FILE), os.path.join(folder, _FRESH)
     text = json.dumps({"version": _VERSION, "formation": dict(formation)}, indent=1) + "\n"
@@ -75,6 +76,8 @@ def _flush_folder(folder: str) -> None:
 
 
 def _parse(path: str, data: bytes) -> dict[str, int]:
+    import json  # not on the way to the first child where nothing was scaled
+
     if len(data) > _MOST_BYTES:
         raise _unusable(path, "is far too large")
     try:

@@ -65,11 +65,14 @@ def main(cookie: str, steps: str, folder: str) -> None:
     plan = tuple(StopStep(int(number), float(wait)) for number, wait in (step.split(":") for step in steps.split(",")))
     found, left = end_leftovers(cookie, plan, Cgroups(folder or None))
     if found:
-        print(
-            f"procsup: the supervisor was killed; stopped the {len(found)} processes it left"
-            + (f", {len(left)} of them outlive SIGKILL" if left else ""),
-            file=sys.stderr,
-        )
+        print(f"procsup: the supervisor was killed; {_stopped(len(found), len(left))}", file=sys.stderr)
+
+
+def _stopped(found: int, left: int) -> str:
+    if found == 1:
+        return "the process it left outlives SIGKILL" if left else "stopped the process it left"
+    deaf = f", {left} of them outlive{'s' if left == 1 else ''} SIGKILL" if left else ""
+    return f"stopped the {found} processes it left{deaf}"
 
 
 if __name__ == "__main__":

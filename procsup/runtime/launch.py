@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from procsup.config.environment import INHERITED
 from procsup.config.expand import expand_command, find_executable
@@ -12,10 +13,13 @@ from procsup.core.actions import Spawn
 from procsup.core.model import Exit, InstanceName
 from procsup.runtime.census import COOKIE, instance_cookie
 from procsup.runtime.child import Child, Spawner, Window
-from procsup.runtime.mounts import is_mount_variable, make_mounts, mount_variables
 from procsup.runtime.notify_socket import NotifySocket
 from procsup.runtime.sockets import WRAPPER, Sockets, activation
-from procsup.runtime.users import User, find_user, own_variables, refuse_folder
+
+if TYPE_CHECKING:
+    from procsup.runtime.users import User
+
+_MOUNT = "PROCSUP_MOUNT_"
 
 
 class Launcher:
@@ -33,6 +37,20 @@ class Launcher:
         self._state = state
         self.notify = NotifySocket(cookie)
         self.sockets = Sockets()
+
+    def adapt(self, project: Project) -> None:
+        """Listen where this project says so, and load what its types ask for: later no descriptor may be left for that.
+
+        Raises ProcsupError where somebody else listens already; then nothing has changed.
+        """
+        asked = [project.settings.of(each.name) for each in project.types]
+        if any(own.user is not None or own.cwd is not None for own in asked):
+            import procsup.runtime.users
+        if any(own.mounts for own in asked):
+            import procsup.runtime.mounts  # noqa: F401
+        if any(own.ready is not None and own.ready.kind == "notify" for own in asked):
+            import socket  # noqa: F401
+        self.sockets.open(project)
 
     def has_terminal(self, project: Project, name: InstanceName) -> bool:
         return name.type in self._tty or str(name) in self._tty or project.settings.of(name.type).tty
@@ -68,8 +86,11 @@ class Launcher:
             if own.ready is not None and own.ready.kind == "notify":
                 environment["NOTIFY_SOCKET"] = self.notify.address()
             user = user_of(project, type_)
-            with _asked_for_by(project, type_, "mounts"):
-                make_mounts(self._state, type_, own.mounts, user)
+            if own.mounts:
+                from procsup.runtime.mounts import make_mounts
+
+                with _asked_for_by(project, type_, "mounts"):
+                    make_mounts(self._state, type_, own.mounts, user)
             executable = find_executable(argv[0], environment, folder)
             if self.sockets.of(type_) is not None:
                 environment |= activation(type_)
@@ -106,19 +127,29 @@ def with_own_variables(project: Project, type_: str, state: str, environment: Ma
     Of the user's login only what nobody has set on purpose. And no mount but its own: it may have been inherited.
     """
     own = project.settings.of(type_)
-    values = {key: value for key, value in environment.items() if not is_mount_variable(key)}
+    values = {key: value for key, value in environment.items() if not key.startswith(_MOUNT)}
     if own.user is not None:
+        from procsup.runtime.users import own_variables
+
         for key, value in own_variables(own.user).items():
             origins = project.environments.origin(type_, key)
             if not origins or origins[0].where == INHERITED:
                 values[key] = value
-    return values | mount_variables(state, type_, own.mounts)
+    if own.mounts:
+        from procsup.runtime.mounts import mount_path
+
+        values |= {_MOUNT + each.upper().replace("-", "_"): mount_path(state, type_, each) for each in own.mounts}
+    return values
 
 
 def user_of(project: Project, type_: str) -> User | None:
     """Whom it runs as, where that is not us. Raises OSError, fit to be shown, where it could not start so."""
     own = project.settings.of(type_)
     user = None
+    if own.user is None and own.cwd is None:
+        return None
+    from procsup.runtime.users import find_user, refuse_folder
+
     if own.user is not None:
         with _asked_for_by(project, type_, "user"):
             user = find_user(own.user)

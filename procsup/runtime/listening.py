@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import _socket  # `socket` costs a millisecond and a half, before the first child is started
 import os
-import socket
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import closing, suppress
 
 _LISTEN = "0A"  # TCP_LISTEN in the kernel's tables
 _FEW = 64  # so many ports are tried one by one: the tables list every connection of the machine, and take milliseconds
@@ -62,16 +62,16 @@ def _holders(inodes: set[str]) -> dict[str, str]:
 
 def _free(port: int) -> bool:
     """Whether one could listen there just now, at whichever address; connections that are closing do not count."""
-    with suppress(OSError), socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)  # both kinds of addresses
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    with suppress(OSError), closing(_socket.socket(_socket.AF_INET6, _socket.SOCK_STREAM)) as probe:
+        probe.setsockopt(_socket.IPPROTO_IPV6, _socket.IPV6_V6ONLY, 0)  # both kinds of addresses
+        probe.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
         probe.bind(("::", port))
         return True
     return False
 
 
 def _answers(port: int) -> bool:
-    with socket.socket() as probe:
+    with closing(_socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)) as probe:
         probe.settimeout(0.05)
         return probe.connect_ex(("127.0.0.1", port)) == 0
 

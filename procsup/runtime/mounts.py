@@ -16,7 +16,6 @@ from typing import NamedTuple
 from procsup.runtime.users import User, refuse_way, user_name
 
 _FOLDER = "mounts"
-_PREFIX = "PROCSUP_MOUNT_"
 _BLOCK = 512  # what st_blocks counts in, whatever the file system's own blocks are
 
 
@@ -30,17 +29,9 @@ class Mount(NamedTuple):
     hidden: int
 
 
-def mount_variable(name: str) -> str:
-    return _PREFIX + name.upper().replace("-", "_")
-
-
-def mount_variables(state: str, type_: str, names: Sequence[str]) -> dict[str, str]:
-    """PROCSUP_MOUNT_<NAME> for each; `state` is the project's folder of state."""
-    return {mount_variable(name): _path(state, type_, name) for name in names}
-
-
-def is_mount_variable(name: str) -> bool:
-    return name.startswith(_PREFIX)
+def mount_path(state: str, type_: str, name: str) -> str:
+    """`state` is the project's folder of state."""
+    return os.path.join(os.path.dirname(state), _FOLDER, os.path.basename(state), type_, name)
 
 
 def make_mounts(state: str, type_: str, names: Sequence[str], user: User | None) -> None:
@@ -55,7 +46,7 @@ def make_mounts(state: str, type_: str, names: Sequence[str], user: User | None)
         if user is not None:
             _let_through(above)
         for name in names:
-            _make_mount(type_, name, _path(state, type_, name), user)
+            _make_mount(type_, name, mount_path(state, type_, name), user)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         raise OSError(error.errno, f"{where}{error.strerror or error}") from error
@@ -122,7 +113,7 @@ def all_mounts(state: str) -> list[Mount]:
         Mount(type_, name, path, *_size(path))
         for type_ in _names(root)
         for name in _names(os.path.join(root, type_))
-        for path in [_path(state, type_, name)]
+        for path in [mount_path(state, type_, name)]
     ]
 
 
@@ -158,10 +149,6 @@ def _open_up(folder: str) -> None:
         with suppress(OSError):
             os.chmod(path, 0o700)
             waiting += [entry.path for entry in os.scandir(path) if entry.is_dir(follow_symlinks=False)]
-
-
-def _path(state: str, type_: str, name: str) -> str:
-    return os.path.join(os.path.dirname(state), _FOLDER, os.path.basename(state), type_, name)
 
 
 def _names(folder: str) -> list[str]:

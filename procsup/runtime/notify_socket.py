@@ -7,13 +7,13 @@ its own or that of those it descends from, so nobody can speak for somebody else
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from procsup.runtime.census import cookie_of, read_member
 
 if TYPE_CHECKING:
+    import socket
     from asyncio import AbstractEventLoop  # which is not loaded yet when the first child is started
 
 _LONGEST = 4096  # bytes of a message; the kernel cuts off the rest
@@ -38,6 +38,8 @@ class NotifySocket:
 
     def address(self) -> str:
         """For NOTIFY_SOCKET. Raises OSError where there can be none."""
+        import socket  # not where nobody has one
+
         if self._socket is None:
             if not hasattr(socket, "SO_PASSCRED"):
                 raise OSError(0, 'ready = "notify" works on Linux only')
@@ -65,6 +67,8 @@ class NotifySocket:
             self._socket = None
 
     def _readable(self, opened: socket.socket, heard: Heard) -> None:
+        import socket
+
         room = socket.CMSG_SPACE(_CREDENTIALS) + socket.CMSG_SPACE(4 * _MOST_DESCRIPTORS)
         for _ in range(_AT_ONCE):
             try:

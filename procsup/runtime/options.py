@@ -30,7 +30,8 @@ class Policy(NamedTuple):
 
 
 class RunOptions(NamedTuple):
-    """`counts` are those of the command line; for types it does not name, what was scaled earlier holds, then 1.
+    """`counts` are those of the command line; for types it does not name, what was scaled earlier holds, then
+    `project.default_counts()`.
 
     `tty`: the types and instances that sit at a terminal, of the size of `window`.
     `focus` is the instance that has our own terminal.

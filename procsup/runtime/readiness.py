@@ -31,7 +31,7 @@ LIVE_INTERVAL = 10.0
 MISSES = 3  # answers in a row that have to be missing
 _LONGEST_LINE = 64 * 1024
 _LONGEST_STATUS = 200
-_COLOURS = re.compile(rb"\x1b\[[0-9;:]*m")
+COLOURS = re.compile(rb"\x1b\[[0-9;:]*m")  # with which programs paint their lines, for terminals
 
 
 class Readiness:
@@ -108,7 +108,7 @@ class Readiness:
             self._lines.pop(source, None)
             return
         *lines, rest = (self._lines.pop(source, b"") + chunk).split(b"\n")
-        if any(pattern.search(_COLOURS.sub(b"", line.removesuffix(b"\r"))) for line in lines):
+        if any(pattern.search(COLOURS.sub(b"", line.removesuffix(b"\r"))) for line in lines):
             self._post(BecameReady(instance.name, source.pid))
         elif rest:
             self._lines[source] = rest[-_LONGEST_LINE:]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from procsup.config.files import read_at_once
 from procsup.config.project import Project
+from procsup.config.settings import NEXT_START
 from procsup.core.events import RestartRequested
 from procsup.core.model import RequestRefused, Wish
 from procsup.core.supervisor import Supervisor
@@ -53,13 +54,11 @@ class Reloader:
                 f"warning: PORT is {project.base_port} now; ports stay as they are until procsup is stopped and started"
             )
         if latent := project.settings.changed_for_the_next_start(self._daemon.project.settings):
-            self._daemon.console.notice(
-                f"warning: {', '.join(latent)} changed; that takes effect when procsup is stopped and started"
-            )
+            self._daemon.console.notice(f"warning: {', '.join(latent)} changed; that {NEXT_START}")
         event = project_read(
             project, self._daemon.policy, self._counts(project), self._keeper.formation, self._recounted(project)
         )
-        self._daemon.launcher.sockets.open(project)
+        self._daemon.launcher.adapt(project)
         limits = self._limits(project)
         for warning in self._daemon.confinement.read(project):
             self._daemon.console.notice(f"warning: {warning}")
@@ -67,7 +66,7 @@ class Reloader:
             await self._daemon.ask(event, project)
         except RequestRefused:
             self._daemon.confinement.read(self._daemon.project)
-            self._daemon.launcher.sockets.open(self._daemon.project)
+            self._daemon.launcher.adapt(self._daemon.project)
             raise
         await self._apply(limits)
         at_once = [name for name, change in limits.items() if not change.restart]

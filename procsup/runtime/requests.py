@@ -112,7 +112,8 @@ class Requests:
         # A rolling restart that was halted has not come to all of them; and some may be gone by now.
         names = [each.name for each in self._waiting.present(before) if each.edition != before[each.name]]
         if stumbled:
-            return {"restarted": [str(name) for name in names if name != self._supervisor.halted], "failed": stumbled}
+            over = {each["name"] for each in stumbled}
+            return {"restarted": [str(name) for name in names if str(name) not in over], "failed": stumbled}
         return {"restarted": [str(name) for name in names], "failed": await self._waiting.settled(names, up=True)}
 
     async def _reload(self, params: Params) -> object:
@@ -136,7 +137,8 @@ class Requests:
 
         names = filter(chosen, self._history.names())
         entries = self._history.tail(names, params["lines"], params["since"])
-        return tell(entries, self._history.follow(chosen, self._history.end()) if params["follow"] else None)
+        more = self._history.follow(chosen, self._history.end()) if params["follow"] else None
+        return tell(entries, more, params["raw"])
 
     async def _shutdown(self, _params: Params) -> object:
         await self._daemon.ask(ShutdownRequested(0))

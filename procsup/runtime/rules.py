@@ -10,7 +10,6 @@ from procsup.config.settings import TypeSettings
 from procsup.core.events import ProjectRead
 from procsup.core.rules import ProcessType, RestartPolicy, RestartRule, StopPlan, StopStep, stop_plan
 from procsup.runtime.options import Policy
-from procsup.runtime.release import releases_first
 
 DEFAULT_GRACE = 15.0
 DEFAULT_WINDOW = 60.0
@@ -27,10 +26,10 @@ def project_read(
     recounted: Mapping[str, int] = {},
 ) -> ProjectRead:
     """The event that tells the core of a project."""
-    types = []
+    types, releases = [], frozenset(project.releases)
     for each in project.types:
         own = project.settings.of(each.name)
-        release = each.name in project.releases
+        release = each.name in releases
         within = DEFAULT_READY_TIMEOUT if own.ready_timeout is None else own.ready_timeout
         types.append(
             ProcessType(
@@ -45,6 +44,8 @@ def project_read(
             )
         )
     if policy.once:
+        from procsup.runtime.release import releases_first  # not on the way to the first child without --release
+
         types = releases_first(types, policy.once)
     return ProjectRead(tuple(types), counts, kept, tuple(recounted.items()), project.settings.max_processes)
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 
 from procsup.config.project import Project
 from procsup.control.address import identity, make_private, project_folder, socket_path
-from procsup.core.rules import StopPlan
 from procsup.errors import ProcsupError
 from procsup.runtime import census
 from procsup.runtime.beginning import Beginning, begin
@@ -42,27 +41,28 @@ def run(project: Project, read: Callable[[], Project], options: RunOptions, envi
         make_private(os.path.dirname(claim.socket))
         os.chdir(project.root)
         cgroups = Cgroups() if options.portable else find_cgroups(name)
-        stop = rescue_plan(project, options.policy)
-        earlier = _sweep(claim, cgroups, stop)  # may take the whole grace: Ctrl-C still ends us
+        earlier = _sweep(claim, cgroups, project, options)  # may take the whole grace: Ctrl-C still ends us
         hold_signals()
         return _begin_and_supervise(project, read, options, claim, cgroups, kept, earlier, environ)
     finally:
         lock.release()
 
 
-def _sweep(claim: Claim, cgroups: Cgroups, plan: StopPlan) -> list[str]:
+def _sweep(claim: Claim, cgroups: Cgroups, project: Project, options: RunOptions) -> list[str]:
     """If the supervisor before us was killed: what it left has to be gone before anything starts a second time."""
     if not (claim.lock.left_over and census.possible()):
         cgroups.tidy()
         return []
     from procsup.runtime.leftovers import end_leftovers  # rarely needed
 
-    found, left = end_leftovers(claim.any_cookie, plan, cgroups)
+    found, left = end_leftovers(claim.any_cookie, rescue_plan(project, options.policy), cgroups)
     if not found:
         return []
     who = ", ".join(f"{member.name} (pid {member.pid})" for member in found[:5]) + (", …" if len(found) > 5 else "")
-    told = f"the last supervisor was killed and left {len(found)} processes, which were stopped first: {who}"
-    return [told, f"{len(left)} of these outlive SIGKILL; they are out of reach"] if left else [told]
+    what = "1 process, which was" if len(found) == 1 else f"{len(found)} processes, which were"
+    told = f"the last supervisor was killed and left {what} stopped first: {who}"
+    out_of_reach = "outlives SIGKILL; it is" if len(left) == 1 else "outlive SIGKILL; they are"
+    return [told, f"{len(left)} of these {out_of_reach} out of reach"] if left else [told]
 
 
 def _begin_and_supervise(

@@ -160,7 +160,8 @@ async def _from_start_to_end(daemon: Daemon, beginning: Beginning, options: RunO
         options.on_up(_failures(daemon), over=True)
     got_away = daemon.end_the_rest()
     if got_away:
-        console.notice(f"{got_away} more processes of theirs had got away, and were found and killed")
+        processes, were = ("process", "was") if got_away == 1 else ("processes", "were")
+        console.notice(f"{got_away} more {processes} of theirs had got away, and {were} found and killed")
     left = sum(each.unkillable for each in daemon.supervisor.instances())
     summary = daemon.tally.line(left)
     if summary is not None:

@@ -11,12 +11,15 @@ from __future__ import annotations
 
 import os
 import signal
-from asyncio import AbstractEventLoop, TimerHandle
 from collections.abc import Callable, Container
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from procsup.runtime.census import Census, Member, hold
 from procsup.runtime.cgroups import Cgroup
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop, TimerHandle  # the guardian and the sweep before a start have no loop
 
 # Where there are no pidfds (left), or something is being killed that may fork meanwhile, it is looked at so often.
 LOOK_AGAIN = 0.1

@@ -7,6 +7,7 @@ from contextlib import aclosing
 from functools import partial
 from typing import Any
 
+from procsup.control.protocol import Notification
 from procsup.control.server import Stream
 from procsup.core.model import Instance, InstanceName
 from procsup.errors import UsageError
@@ -62,16 +63,16 @@ class Visits:
         while (instance := self._supervisor.instance(name)) is not None:
             terminal = self._daemon.terminals.get(str(name))
             if terminal is None:
-                yield "gone", {"state": state_word(instance), "why": self._daemon.why(instance)}
+                yield Notification("gone", {"state": state_word(instance), "why": self._daemon.why(instance)})
                 await self._daemon.until(lambda: self._another(name))
                 if self._daemon.finished.done():
                     return
                 continue
             pid = instance.pid  # kept: the next copy's may be there before anybody looks again
-            yield "here", {"instance": str(name), "pid": pid}
+            yield Notification("here", {"instance": str(name), "pid": pid})
             async with aclosing(terminal.watch()) as chunks:
                 async for chunk in chunks:
-                    yield "screen", {"text": chunk.decode(errors="surrogateescape")}
+                    yield Notification("screen", {"text": chunk.decode(errors="surrogateescape")})
             # The leader's end is news of its own, which comes after that of its terminal.
             await self._daemon.until(partial(self._copy_gone, name, pid))
 
@@ -97,7 +98,7 @@ class Visits:
         project, ports = self._daemon.project, self._supervisor.type_ports
         numbers = instance.port, instance.unique_int
         return {
-            "root": project.folder_of(instance.name.type),
+            "folder": project.folder_of(instance.name.type),
             "environment": self._daemon.launcher.environment(project, instance.name, *numbers, ports),
             "user": project.settings.of(instance.name.type).user,
         }

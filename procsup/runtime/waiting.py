@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
 from procsup.core.model import Instance, InstanceName, Wish
 from procsup.errors import ProcsupError
-from procsup.output.history import History
+from procsup.output.history import History, in_lines
 from procsup.runtime.daemon import Daemon
+from procsup.runtime.readiness import COLOURS
 from procsup.runtime.wording import ending, state_word
 
 LAST_LINES = 8
 _CULPRITS_WITH_LINES = 3
-_COLOURS = re.compile(rb"\x1b\[[0-9;:]*m")
 
 Failure = dict[str, object]
 
@@ -86,15 +85,19 @@ class Waiting:
         halted = self._supervisor.halted
         if halted is None:
             return []
-        for instance in self.present([halted]):  # it tries on by itself, and nobody waits for that
+        name, exit_ = str(halted.name), self._supervisor.halted_by
+        how = ending(exit_) if exit_ is not None else "it did not stay up"
+        for instance in self.present([halted.name]):  # it tries on by itself, and nobody waits for that
             if instance.wish is Wish.UP:
                 failure = self.failure(instance, with_lines=True)
-                failure["why"] = failure["why"] or "left as it was, because what it depends on is not up"
+                if halted.spared:
+                    failure["why"] = "left as it was, because what it depends on is not up"
+                elif instance.up:
+                    failure["why"] = f"{how}; a later copy runs"
                 return [failure]
         # It was one more than there should be.
-        exit_ = self._supervisor.halted_by
-        why = f"{ending(exit_) if exit_ is not None else 'it did not stay up'}; those that run are as they were"
-        return [{"name": str(halted), "state": "new, and gone", "why": why, "lines": self._last_lines(str(halted))}]
+        why = f"{how}; those that run are as they were"
+        return [{"name": name, "state": "new, and gone", "why": why, "lines": self._last_lines(name)}]
 
     def failure(self, instance: Instance, *, with_lines: bool = False) -> Failure:
         words: Failure = {
@@ -108,16 +111,13 @@ class Waiting:
 
     def _hopeless(self, instance: Instance) -> bool:
         """Nothing but a person brings it back, or somebody that it waits for."""
-        if instance.given_up:
-            return True
-        others = [each for there in self._supervisor.waits_for(instance).values() for each in there]
-        return any(map(self._hopeless, others))
+        return instance.given_up or any(each.given_up for each in self._supervisor.behind(instance))
 
     def _last_lines(self, name: str) -> list[str]:
         from procsup.output.speaker import new_sanitizer
 
-        said = b"".join(entry.text for entry in self._history.tail([name], LAST_LINES))
-        plain = _COLOURS.sub(b"", new_sanitizer().feed(said + b"\n"))
+        said = in_lines(self._history.tail([name], LAST_LINES))
+        plain = COLOURS.sub(b"", new_sanitizer().feed(said))
         return plain.decode(errors="replace").rstrip("\n").split("\n")[-LAST_LINES:] if said else []
 
     def present(self, names: Iterable[InstanceName]) -> list[Instance]:

@@ -107,7 +107,7 @@ def tell(notice: Notice, missing: Callable[[InstanceName], str | None] = lambda 
         case StopDone(name, exit_, killed_after):
             if killed_after is not None:
                 return f"{name} killed after {seconds(killed_after)}"
-            if exit_ is None or not exit_.failed or exit_.perhaps_our_own_stop:
+            if not exit_.failed or exit_.perhaps_our_own_stop:
                 return f"{name} stopped"
             return f"{name} stopped ({ending(exit_)})"
         case KillFailed(name, pid):

@@ -54,7 +54,7 @@ def until(condition):
     while time.monotonic() < end:
         if found := condition():
             return found
-        time.sleep(0.1)
+        time.sleep(0.1)  # the pace of asking
     return None
 
 
@@ -97,7 +97,7 @@ seen["leaf has supervisor"] = str(main_pid()) in read("supervisor/cgroup.procs")
 seen["memory of ok"] = read("ok.1/memory.max") + read("ok.1/memory.swap.max") + read("ok.1/memory.oom.group")
 seen["cpu of burn"] = read("burn.1/cpu.max")
 used, at = int(read("burn.1/cpu.stat")[1]), time.monotonic()
-time.sleep(4)
+time.sleep(4)  # the length of the measurement
 seen["cores of burn"] = (int(read("burn.1/cpu.stat")[1]) - used) / 1e6 / (time.monotonic() - at)
 
 (APP / "procsup.toml").write_text(

@@ -3,32 +3,14 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 from tests.boot.app import App
 from tests.boot.machine import Machine
+from tests.faults.bombs import RELAY, most_alive
 from tests.faults.watching import NOISE, Record, in_words
 
 _USER = 64200
-# Each lives for a moment only, in a session of its own, has no parent that is ours, and no cookie.
-_BOMB = """\
-import os, signal, time
-signal.signal(signal.SIGTERM, signal.SIG_IGN)
-for _ in range(3):
-    if os.fork() == 0:
-        break
-else:
-    print("full", flush=True)
-    time.sleep(60)
-end = time.monotonic() + 60
-while time.monotonic() < end:
-    try:
-        if os.fork():
-            os._exit(0)
-        os.setsid()
-    except OSError:
-        time.sleep(0.001)
-"""
+# Without our cookie; by its user the host finds it.
 _CONFINED = f"setpriv --reuid={_USER} --regid={_USER} --clear-groups prlimit --nproc=60"
 _PROCFILE = f"""\
 bomb: exec env -i {_CONFINED} /usr/bin/python3 -I /srv/app/bomb.py
@@ -36,30 +18,13 @@ web: echo ready; exec sleep 64200
 """
 
 
-def _of_the_bomb() -> int:
-    """The most of many looks, seen from the host: some are hard to meet."""
-    return max(_alive() for _ in range(30))
-
-
-def _alive() -> int:
-    found = 0
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                ours = folder.stat().st_uid == _USER
-                found += ours and (folder / "stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-            except OSError:
-                continue
-    return found
-
-
 def _boot(machine: Machine, *service: str) -> App:
-    machine.write("/srv/app/bomb.py", _BOMB)
+    machine.write("/srv/app/bomb.py", RELAY)
     app = App(machine, _PROCFILE, "Delegate=yes", *service, arguments="--grace 0.5")
     machine.boot()
     app.until_running("bomb.1", "web.1")
     app.until(lambda: "full" in app.journal())
-    assert _of_the_bomb() > 1
+    assert most_alive(_USER) > 1
     return app
 
 
@@ -71,7 +36,7 @@ def test_f25_a_bomb_that_shakes_off_all_our_marks_is_gone_with_its_group(
     begun = time.monotonic()
     assert "stopped bomb.1" in app.procsup("stop", "bomb")
     took = time.monotonic() - begun - 0.5
-    assert _of_the_bomb() == 0
+    assert most_alive(_USER) == 0
     record_property("in a control group: all gone after the grace, later by", in_words(took))
     assert took < NOISE
     assert [path.rpartition("/")[2] for path in app.groups()[1:]] == ["web.1"]
@@ -93,7 +58,7 @@ def test_f25_the_guardian_ends_such_a_bomb_when_systemd_leaves_it_alone(
     machine.ok("systemctl", "kill", "--signal=KILL", "--kill-whom=main", app.unit)
     app.until(lambda: app.groups() == [])
     record_property("by the guardian, after a grace of 0.5 s, in", in_words(time.monotonic() - begun))
-    assert _of_the_bomb() == 0
+    assert most_alive(_USER) == 0
     assert machine.processes("sleep", "64200") == 0
     assert "the supervisor was killed; stopped the" in app.journal()
     machine.power_off()

@@ -5,7 +5,6 @@ Seen in an emulated machine, which boots once for all of this: a minute or more 
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +23,6 @@ _MIB = 1 << 20
 def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     reason = emulator.why_not()
     if reason is not None:
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
         pytest.skip(reason)
     installed: Installed = request.getfixturevalue("installed")
     folder = tmp_path_factory.mktemp("emulated")

@@ -53,10 +53,10 @@ mounts = []
     assert settings.of("queue").restart == "on-failure"
     assert settings.of("queue").mounts == ("scratch",)
     assert settings.of("mail").mounts == ()
-    assert settings.of("queue").env == {
+    assert settings.visible_env("queue") == {
         "LEVEL": "debug", "PLACE": "here", "WORKERS": "4", "FAST": "true", "RATE": "0.5",
     }  # fmt: skip
-    assert settings.of("web").env == {"LEVEL": "info", "PLACE": "here"}
+    assert settings.visible_env("web") == {"LEVEL": "info", "PLACE": "here"}
     assert settings.place("web", "count") == "procsup.toml:2"
     assert settings.place("queue", "count") == "procsup.toml:8"
     assert settings.place("queue", "mounts") == "procsup.toml:4"
@@ -137,6 +137,11 @@ max_proceses = 3
         ("grace = inf", "1:1: error: grace must be a number of seconds, 0 or more"),
         ("grace = -1", "1:1: error: grace must be a number of seconds, 0 or more"),
         ("grace = " + "9" * 4000, "1:1: error: grace must be a number of seconds, 0 or more"),
+        ("ready_timeout = 0x" + "f" * 4000, "1:1: error: ready_timeout must be a number of seconds, more than 0"),
+        ("live_interval = 0", "1:1: error: live_interval must be a number of seconds, more than 0"),
+        ("live_interval = 1e9", "1:1: error: live_interval must be a number of seconds, more than 0"),
+        ("live_interval = nan", "1:1: error: live_interval must be a number of seconds, more than 0"),
+        ("live_interval = true", "1:1: error: live_interval must be a number of seconds, more than 0"),
         ("grace = 12:30:00", "1:1: error: grace must be a number of seconds, 0 or more"),
         ('tty = "yes"', "1:1: error: tty must be true or false, without quotes"),
         ("tty = 1", "1:1: error: tty must be true or false, without quotes"),
@@ -159,6 +164,12 @@ max_proceses = 3
         ("env.A.B = 1", "1:5: error: env.A must be a text"),
         ("[env]\nA = 0x" + "f" * 5000, "2:1: error: env.A must be a text, a number"),
         ("[env]\nmounts = ['x']", "2:1: error: env.mounts must be a text, a number, true or false; for anything else"),
+        # Who has to be there before.
+        ("depends_on = 'wbe'", '1:1: error: no process type "wbe" to depend on; did you mean "web"?'),
+        ("depends_on = 'redis'", '1:1: error: no process type "redis" to depend on; there are: web, queue, mail'),
+        ('depends_on = "a\\u2028b\\u001b"', "1:1: error: depends_on must be a list of texts"),
+        ('depends_on = "a\\u2028\\u202eb"', '1:1: error: no process type "a??b" to depend on; there are: '),
+        ("depends_on = '" + "x" * 100 + "'", f'1:1: error: no process type "{"x" * 60}…" to depend on; '),
         # Relationships.
         ("relationships = ['a']", "1:1: error: relationships must be a table of groups of variables"),
         ("relationships.db = 'A B'", "1:15: error: relationships.db must be a list of variables, as in "),

@@ -16,6 +16,7 @@ import pytest
 from procsup.control import address
 from procsup.control import client as client_module
 from procsup.control.client import Client, SupervisorGone, find_supervisor, list_running
+from procsup.control.protocol import Notification
 from procsup.errors import AlreadyRunning, NotRunning, ProcsupError, UsageError
 
 ME = os.geteuid()
@@ -48,6 +49,41 @@ def test_a_call_returns_the_result_and_the_next_one_its_own(run, serving, sock):
             await in_thread(talk)
 
     run(scenario)
+
+
+def test_bytes_that_follow_a_notification_come_with_it_however_they_arrive(run, serving, sock):
+    said = [b"", b"\n", b'{"jsonrpc":"2.0"}\n', b"\xff\x00" * 300_000]
+
+    async def stream():
+        for each in said:
+            yield Notification("output", {"instance": "web.1"}, each)
+
+    async def handler(method, params, peer):
+        return stream() if method == "logs" else None
+
+    def talk() -> None:
+        heard = []
+        with Client.connect(sock) as client:
+            client.begin("logs", raw=True)
+            while not client.ended:
+                heard += client.receive()
+            assert heard == [("output", {"instance": "web.1", "raw": each}) for each in said]
+            assert client.call("info") is None
+
+    async def scenario():
+        async with serving(sock, handler):
+            await in_thread(talk)
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("size", ["-1", "1048577", "true", "1.5", '"1"'])
+def test_bytes_that_follow_have_a_length_that_makes_sense(sock, size):
+    wrong = b'{"method":"output","params":{"raw":%s}}\n' % size.encode()
+    with played(sock, INFO, wrong), Client.connect(sock) as client:
+        client.begin("logs", raw=True)
+        with pytest.raises(ProcsupError, match="is no supervisor: its answer is not understood"):
+            client.receive()
 
 
 @pytest.mark.parametrize("kind", [ProcsupError, UsageError, AlreadyRunning])

@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import pytest
 
 from procsup.control import connection
 from procsup.control.peer import Peer
+from procsup.control.protocol import Notification
 from procsup.control.server import ControlServer
-
-Said = AsyncGenerator[tuple[str, Mapping[str, object]], None]
 
 
 class Hub:
@@ -28,11 +27,11 @@ class Hub:
     async def handle(self, method: str, _params: dict[str, object], _peer: Peer) -> object:
         return self._say() if method == "status" else {"method": method}
 
-    async def _say(self) -> Said:
+    async def _say(self) -> AsyncGenerator[Notification, None]:
         self.listening += 1
         try:
             while (word := await self.words.get()) is not None:
-                yield "word", {"text": word}
+                yield Notification("word", {"text": word})
         finally:
             self.listening -= 1
 

@@ -13,7 +13,6 @@ Hearing = Literal["at once", "slowly", "deaf", "unkillable"]
 Leaves = Literal["nobody", "some for a moment", "some that hear", "some that are deaf", "some unkillable"]
 
 FOR_EVER = math.inf
-HALF_A_DAY = 43_200.0
 
 
 class Fate(NamedTuple):

@@ -137,6 +137,12 @@ class Stage:
     def state(self, name: str) -> type[State]:
         return type(self[name].state)
 
+    @property
+    def halted(self) -> InstanceName | None:
+        """Whom the last rolling restart has stumbled over."""
+        found = self.supervisor.halted
+        return found.name if found is not None else None
+
     def names(self) -> list[str]:
         return [str(each.name) for each in self.supervisor.instances()]
 

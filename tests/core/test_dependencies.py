@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from procsup.core.actions import HeldBack, RollingHalted
-from procsup.core.model import Queued
+from procsup.core.model import Instance, Queued
 from procsup.core.rules import ProcessType, RestartPolicy, RestartRule
+from procsup.core.turns import Turns
 from tests.core.stage import BY_SIGTERM, CRASH, OK, Stage, named
 
 WEB = ProcessType("web", depends_on=("db",))
@@ -148,6 +149,44 @@ def test_who_waits_for_a_one_shot_that_runs_has_not_settled() -> None:
     assert not stage.supervisor.settled(stage["web.1"])
 
 
+def layers(depth: int, *, width: int = 2, count: int = 5) -> Stage:
+    """Each type of a layer depends on all of the next."""
+    names = [[f"t{layer}-{number}" for number in range(width)] for layer in range(depth)]
+    below: list[tuple[str, ...]] = [*map(tuple, names[1:]), ()]
+    never = RestartRule(max_restarts=0)
+    types = [
+        ProcessType(name, restart=never, depends_on=below[layer]) for layer in range(depth) for name in names[layer]
+    ]
+    return Stage(*types, counts={each.name: count for each in types})
+
+
+def test_to_look_down_many_layers_takes_no_more_than_there_are_instances(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not the product of the layers, which is a billion here."""
+    stage = layers(9)
+    looks, usual = 0, Turns.waits_for
+
+    def counted(turns: Turns, instance: Instance) -> dict[str, list[Instance]]:
+        nonlocal looks
+        looks += 1
+        assert looks < 1000
+        return usual(turns, instance)
+
+    monkeypatch.setattr(Turns, "waits_for", counted)
+    top, lowest = stage["t0-0.1"], stage["t8-1.3"]
+    assert not stage.supervisor.settled(top)
+    assert lowest in list(stage.supervisor.behind(top))
+    stage.cannot_start(str(lowest.name))
+    stage.runs()
+    assert stage.supervisor.settled(top)
+
+
+def test_a_long_chain_is_looked_down_as_well() -> None:
+    stage = layers(600, width=1, count=1)
+    assert not stage.supervisor.settled(stage["t0-0.1"])
+    stage.cannot_start("t599-0.1")
+    assert stage.supervisor.settled(stage["t0-0.1"])
+
+
 def test_it_ends_when_all_that_is_left_waits_for_what_was_given_up() -> None:
     rule = RestartRule(max_restarts=0)
     chain = ProcessType("c", depends_on=("web",)), WEB.but(restart=rule), DB.but(restart=rule)
@@ -174,7 +213,7 @@ def test_a_rolling_restart_takes_nobody_down_who_could_not_come_back() -> None:
     assert stage.restart("web", rolling=True) == []
     assert stage.notices == [RollingHalted(named("web.1"), 2, spared=True)]
     assert not stage.supervisor.rolling
-    assert stage.supervisor.halted == named("web.1")
+    assert stage.supervisor.halted == RollingHalted(named("web.1"), 2, spared=True)
     assert stage["web.1"].up
 
 
@@ -186,7 +225,7 @@ def test_a_rolling_restart_halts_when_what_it_needs_is_given_up_meanwhile() -> N
     assert stage.restart("web", rolling=True) == ["SIGTERM web.1"]
     stage.ends("db.1")
     assert stage.ends("web.1", BY_SIGTERM) == []
-    assert stage.supervisor.halted == named("web.1")
+    assert stage.halted == named("web.1")
     assert stage["web.2"].up
 
 

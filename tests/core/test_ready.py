@@ -216,7 +216,7 @@ def test_a_rolling_restart_goes_on_as_soon_as_the_new_copy_is_ready() -> None:
     stage.runs()
     stage.becomes_ready("web.3")
     assert not stage.supervisor.rolling
-    assert stage.supervisor.halted is None
+    assert stage.halted is None
 
 
 def test_it_halts_when_the_new_copy_has_had_its_time() -> None:
@@ -227,7 +227,7 @@ def test_it_halts_when_the_new_copy_has_had_its_time() -> None:
         RollingHalted(named("web.1"), 2, Fault.NOT_READY),
     ]
     assert not stage.supervisor.rolling
-    assert stage.supervisor.halted == named("web.1")
+    assert stage.halted == named("web.1")
     assert stage["web.2"].up
     assert stage.ends("web.1", OK) == ["spawn web.1"], "that one is tried again, the others are left alone"
 
@@ -238,7 +238,7 @@ def test_one_crash_on_its_way_does_not_halt_it_and_a_second_does() -> None:
     stage.runs()
     assert stage.supervisor.rolling
     stage.ends("web.1")
-    assert stage.supervisor.halted == named("web.1")
+    assert stage.halted == named("web.1")
 
 
 def test_a_new_rolling_restart_forgets_what_the_last_has_stumbled_over() -> None:
@@ -247,8 +247,10 @@ def test_a_new_rolling_restart_forgets_what_the_last_has_stumbled_over() -> None
     stage.ends("web.1", OK)
     stage.runs()
     stage.becomes_ready("web.1")
+    assert stage.supervisor.halted_by is not None
     stage.restart("web", rolling=True)
-    assert stage.supervisor.halted is None
+    assert stage.halted is None
+    assert stage.supervisor.halted_by is None
 
 
 def test_it_passes_over_a_one_shot_that_has_done_what_it_is_for() -> None:

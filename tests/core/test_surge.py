@@ -53,7 +53,7 @@ def test_a_version_that_does_not_stay_up_replaces_nobody() -> None:
     stage.runs()
     stage.ends("web.3")
     assert [each for each in stage.notices if isinstance(each, RollingHalted)] == [RollingHalted(named("web.3"), 2)]
-    assert stage.supervisor.halted == named("web.3")
+    assert stage.halted == named("web.3")
     assert stage.names() == ["web.1", "web.2", "worker.1"]
     assert [stage[name].pid for name in ("web.1", "web.2")] == pids
     assert stage.wait() is None

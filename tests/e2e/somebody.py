@@ -8,7 +8,6 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -46,9 +45,9 @@ in_any_container = pytest.mark.parametrize(
 )
 
 
-@contextmanager
-def open_app(monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
-    """Where others may go as well: pytest's own folders are closed to them."""
+@pytest.fixture
+def open_app(nothing_left_behind: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
+    """In place of `app`, where others may go as well: pytest's own folders are closed to them."""
     folder = Path(tempfile.mkdtemp(prefix="procsup-users-", dir="/tmp"))
     folder.chmod(0o755)
     monkeypatch.setenv("PROCSUP_STATE_DIR", str(folder / "state"))

@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 
 import pytest
 
 from tests.e2e.app import PROBE, App
-from tests.e2e.somebody import (
-    backs_off,
-    open_app,
-)
+from tests.e2e.somebody import backs_off, open_app
 
-
-@pytest.fixture
-def app(nothing_left_behind: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
-    with open_app(monkeypatch) as app:
-        yield app
+app = open_app
 
 
 @pytest.mark.parametrize("way", ["", "1"], ids=["posix_spawn", "fork"])

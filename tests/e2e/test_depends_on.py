@@ -6,7 +6,7 @@ import pytest
 
 from tests.e2e.app import App
 from tests.e2e.refusal import refused
-from tests.e2e.test_ready import BOOTING, SLOW, free_port
+from tests.e2e.test_ready import BOOTING, SLOW, free_port, linux
 
 
 def test_it_starts_when_what_it_depends_on_is_ready(app: App) -> None:
@@ -80,6 +80,27 @@ def test_a_command_does_not_wait_for_ever_for_what_waits_for_a_failure(app: App)
     assert "web.1 is running: left as it was, because what it depends on is not up" in said
     assert "web.1 is starting: waits for db" in refused(app.run("restart", "web"), 1)
     assert "web.1 is starting: waits for db" in app.run("wait", "web", "--timeout", "1000").stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "settings"),
+    [
+        pytest.param("sleep 1000", "one_shot = true", id="one-shot"),
+        pytest.param(f"exec {SLOW} notify", 'ready = "notify"', id="who says something", marks=linux),
+    ],
+)
+def test_who_is_spared_by_a_rolling_restart_is_told_so_whatever_else_is_to_be_said_of_it(
+    app: App, command: str, settings: str
+) -> None:
+    app.write("go", "")
+    app.write("Procfile", f"web: {command}\ndb: until test -e fail; do sleep 0.01; done; exit 5\nother: sleep 1000\n")
+    app.write("procsup.toml", f"[processes.web]\ndepends_on = ['db']\n{settings}\n[processes.db]\nmax_restarts = 0\n")
+    app.start()
+    app.until_running("web.1", "db.1", "other.1")
+    app.write("fail", "")
+    app.until(lambda found: found["db.1"]["state"] == "failed")
+    said = refused(app.run("restart", "web", "--rolling"), 1)
+    assert "web.1 is running: left as it was, because what it depends on is not up" in said
 
 
 @pytest.mark.parametrize("command", ["check", "start"])

@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.app import PATIENCE, App, Supervisor, alive
+from tests.faults.needs import needs
 
 ROOT = Path(__file__).parents[2]
 SHOP = ROOT / "examples" / "shop"
@@ -72,16 +73,9 @@ def missing_for_the_shop() -> str:
     return ", ".join(modules + programs)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _requirements() -> None:
-    """In CI nothing may be missing; elsewhere the reason for skipping is told by the tests that need it."""
-    if os.environ.get("CI") == "true" and missing_for_the_shop():
-        pytest.fail(f"not installed, and CI must run the shop: {missing_for_the_shop()}")
-
-
-needs_the_shop = pytest.mark.skipif(
-    bool(missing_for_the_shop()) and os.environ.get("CI") != "true",
-    reason=f"not installed: {missing_for_the_shop()} (python3 tests brings the Python packages, redis-server is yours)",
+needs_the_shop = needs(
+    not missing_for_the_shop(),
+    f"not installed: {missing_for_the_shop()} (python3 tests brings the Python packages, redis-server is yours)",
 )
 
 

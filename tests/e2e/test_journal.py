@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.app import COMMAND, PATIENCE, App
-from tests.e2e.mounts import OWN_MOUNTS, missing_mounts
+from tests.e2e.mounts import OWN_MOUNTS, needs_own_mounts
 
 
 class Journal:
@@ -31,12 +31,12 @@ class Journal:
     def run(self, app: App, *arguments: str, native: bool, **variables: str) -> int:
         ours, theirs = socket.socketpair()
         found = os.fstat(theirs.fileno())
-        command = [*COMMAND, "start", "--restart", "never", *arguments]
+        place = "/run/systemd/journal"
+        mount = "mount -t tmpfs none /run"  # the machine's own journal would take the lines
         if native:
-            place = "/run/systemd/journal"
-            socket_there = f"mkdir -p {place} && touch {place}/socket && mount --bind"
-            mount = f'mount -t tmpfs none /run && {socket_there} "$1" {place}/socket'
-            command = [*OWN_MOUNTS, "sh", "-c", f'{mount} && shift && exec "$@"', "sh", str(self.path), *command]
+            mount += f' && mkdir -p {place} && touch {place}/socket && mount --bind "$1" {place}/socket'
+        hidden = [*OWN_MOUNTS, "sh", "-c", f'{mount} && shift && exec "$@"', "sh", str(self.path)]
+        command = [*hidden, *COMMAND, "start", "--restart", "never", *arguments]
         environment = {**app.environment, "JOURNAL_STREAM": f"{found.st_dev}:{found.st_ino}", **variables}
         readers = [threading.Thread(target=self._read, args=(ours,)), threading.Thread(target=self._receive)]
         process = subprocess.Popen(command, cwd=app.folder, env=environment, stdout=theirs, stderr=theirs)
@@ -69,7 +69,7 @@ def journal(tmp_path: Path) -> Iterator[Journal]:
     journal.native.close()
 
 
-@pytest.mark.skipif(bool(missing_mounts()), reason=missing_mounts())
+@needs_own_mounts
 def test_each_line_is_an_entry_with_its_fields_and_stdout_stays_silent(app: App, journal: Journal) -> None:
     app.write("Procfile", "web: sh -c 'echo hello; echo oh >&2; printf \"last words\"'\n")
     assert journal.run(app, native=True, FORCE_COLOR="1") == 0
@@ -89,9 +89,8 @@ def test_each_line_is_an_entry_with_its_fields_and_stdout_stays_silent(app: App,
     assert journal.stream == b""
 
 
+@needs_own_mounts
 def test_without_the_native_socket_each_line_has_its_priority(app: App, journal: Journal) -> None:
-    if os.path.exists("/run/systemd/journal/socket"):
-        pytest.skip("there is a journal here, and it takes the lines")
     app.write("Procfile", "web: sh -c 'echo hello; echo oh >&2'\n")
     assert journal.run(app, native=False, FORCE_COLOR="1") == 0
     lines = journal.stream.decode().splitlines()
@@ -100,6 +99,7 @@ def test_without_the_native_socket_each_line_has_its_priority(app: App, journal:
     assert all(line.startswith(("<6>web.1   | ", "<4>web.1   | ", "<5>procsup | ")) for line in lines)
 
 
+@needs_own_mounts
 @pytest.mark.parametrize("way", ["another format", "another stream"])
 def test_lines_look_as_ever_where_the_journal_is_not_meant(app: App, journal: Journal, way: str) -> None:
     app.write("Procfile", "web: echo hello\n")

@@ -14,7 +14,7 @@ import pytest
 
 from tests.e2e import app as terminal
 from tests.e2e.app import PATIENCE, App
-from tests.e2e.mounts import OWN_MOUNTS, missing_mounts
+from tests.e2e.mounts import OWN_MOUNTS, needs_own_mounts
 
 STAY = "exec sleep 1000"
 
@@ -92,7 +92,7 @@ def test_a_folder_that_cannot_be_written_to_is_an_error_before_anything_starts(a
     assert not (app.folder / "started").exists()
 
 
-@pytest.mark.skipif(bool(missing_mounts()), reason=missing_mounts())
+@needs_own_mounts
 def test_a_full_disk_blocks_nobody_is_told_once_shown_and_gets_over(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     disk = app.folder / "disk"
     disk.mkdir()

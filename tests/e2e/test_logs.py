@@ -118,6 +118,19 @@ def test_bytes_that_are_no_text_come_as_they_were(app: App) -> None:
     assert said == b"\xff\x00\xc3\nready\n"
 
 
+def test_who_speaks_the_protocol_and_asks_for_nothing_else_gets_text(app: App) -> None:
+    app.write("web", r"printf '\377\303\204\n'; exec sleep 1000")
+    app.write("Procfile", "web: sh web\n")
+    app.start().wait_for("web")
+    with find_supervisor(app.environment, os.geteuid(), str(app.folder)) as client:
+        client.begin("logs", names=["web"])
+        ((method, params),) = client.receive()
+        assert method == "output"
+        assert params["text"] == "\udcffÄ\n"
+        assert client.receive() == []
+        assert client.ended
+
+
 def test_as_json_each_line_is_an_object(talking: App) -> None:
     said = [json.loads(line) for line in talking.ok("logs", "web", "--format", "json").splitlines()]
     assert {(each["text"], each["stream"]) for each in said} == {

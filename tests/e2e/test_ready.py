@@ -16,6 +16,7 @@ import pytest
 
 from tests.e2e.app import PATIENCE, App, Supervisor
 from tests.e2e.refusal import refused
+from tests.faults.watching import until
 
 SLOW = shlex.join([sys.executable, "-I", str(Path(__file__).with_name("slow.py"))])
 BOOTING = r"\| booting$"
@@ -252,6 +253,22 @@ def test_wait_gives_up_at_once_on_what_has_ended_well_and_is_no_one_shot(app: Ap
     done = app.run("wait", "job", "--ready", "--timeout", "1000")
     assert done.returncode == 1
     assert "job.1 is exited: exit 0; its restart policy leaves it so" in done.stderr
+
+
+def test_the_last_lines_of_what_failed_are_whole_though_they_were_said_in_pieces(app: App) -> None:
+    parts = ("printf half", "half"), ("echo oh >&2", "oh"), ("echo ' done'", "half done")
+    app.write(
+        "web", "".join(f"{say}\nuntil test -e '{seen}'; do sleep 0.01; done\n" for say, seen in parts) + "exit 3\n"
+    )
+    app.write("Procfile", "web: sh web\nother: sleep 1000\n")
+    app.write("procsup.toml", "max_restarts = 0\n")
+    app.start()
+    for _, seen in parts:
+        until(lambda seen=seen: seen in app.run("logs", "web", "--no-prefix").stdout.splitlines())
+        app.write(seen, "")
+    done = app.run("wait", "web")
+    assert done.returncode == 1
+    assert [line.partition("| ")[2] for line in done.stderr.splitlines() if "| " in line] == ["oh", "half done"]
 
 
 def test_who_waits_while_procsup_is_being_stopped_is_not_told_to_start_anything(app: App) -> None:

@@ -6,10 +6,9 @@ import os
 import pwd
 from pathlib import Path
 
-import pytest
-
 from tests.e2e.app import PROBE, App
 from tests.e2e.refusal import refused
+from tests.e2e.somebody import root_only
 from tests.e2e.test_settings import READY
 
 
@@ -131,7 +130,7 @@ def test_app_is_the_name_by_which_it_is_found_from_anywhere(app: App, tmp_path: 
     supervisor.stop()
 
 
-@pytest.mark.skipif(os.geteuid() != 0 and os.environ.get("CI") != "true", reason="only root can start as another user")
+@root_only
 def test_a_type_runs_as_its_user(app: App) -> None:
     nobody = pwd.getpwnam("nobody")
     app.write("Procfile", "web: sh -c 'echo I am $(id -u), $HOME, $USER; exec sleep 1000'\n")

@@ -14,14 +14,13 @@ from typing import NamedTuple
 import pytest
 
 from tests.e2e.app import PATIENCE, App
+from tests.faults.needs import needs
 
 RSYSLOGD = shutil.which("rsyslogd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
-IN_CI = os.environ.get("CI") == "true"
 KINDS = ("unix", "udp", "tcp")
-SAYING = r"""printf 'hello\n\nwith  spaces [x="y"]\n\344\n'; echo grüße; echo oh >&2; printf 'last words'"""
 STAY = "exec sleep 1000"
 
-pytestmark = pytest.mark.skipif(RSYSLOGD is None and not IN_CI, reason="rsyslog is not installed")
+pytestmark = needs(RSYSLOGD is not None, "rsyslog is not installed")
 every_kind = pytest.mark.parametrize("kind", KINDS)
 
 _CONFIGURATION = """
@@ -47,7 +46,6 @@ class Rsyslog:
     """In the foreground, with a configuration of its own, as a child of the test."""
 
     def __init__(self, folder: Path) -> None:
-        assert RSYSLOGD is not None, "rsyslog is not installed, and CI must run these"
         folder.mkdir()
         self.folder = folder
         self.ports = dict(zip(("udp", "tcp"), _free_ports(), strict=True))

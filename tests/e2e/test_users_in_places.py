@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,11 +21,7 @@ from tests.e2e.somebody import (
 )
 from tests.faults.needs import works
 
-
-@pytest.fixture
-def app(nothing_left_behind: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
-    with open_app(monkeypatch) as app:
-        yield app
+app = open_app
 
 
 @root_only

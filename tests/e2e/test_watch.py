@@ -6,16 +6,20 @@ import shutil
 import signal
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.app import App, Supervisor
 from tests.e2e.refusal import refused
+from tests.faults.needs import needs
 from tests.faults.watching import NOISE, Record, in_words, ticks_in, until, within
 
-pytest.importorskip("watchfiles")
-pytestmark = pytest.mark.skipif(not Path("/proc/self/fdinfo").is_dir(), reason="it asks /proc what is looked at")
+pytestmark = [
+    needs(find_spec("watchfiles") is not None, "watchfiles is not installed: pip install procsup[watch]"),
+    needs(Path("/proc/self/fdinfo").is_dir(), "it asks /proc what is looked at"),
+]
 
 READY = "sh -c 'echo ready $$; exec sleep 1000'"
 
@@ -117,7 +121,6 @@ def test_what_tools_and_editors_leave_about_changes_nothing(app: App) -> None:
     temporary.touch()
     temporary.unlink()
     change(app, "log/web.1.log")  # else each line would be a restart, and each restart a line
-    time.sleep(0.3)  # longer than changes are taken for one: those above would be told by now
     change(app, "z.txt")
     supervisor.wait_for("z.txt changed")
     assert restarts(supervisor) == ["z.txt changed; restarting web"]
@@ -223,8 +226,11 @@ def test_watching_costs_next_to_nothing_and_does_not_hold_up_the_end(app: App, r
         text = Path(f"/proc/{supervisor.pid}/task/{supervisor.pid}/status").read_text()
         return sum(int(line.split()[1]) for line in text.splitlines() if "ctxt_switches" in line)
 
-    until(lambda: "sleeping" in Path(f"/proc/{supervisor.pid}/status").read_text())
-    time.sleep(0.5)  # what a start leaves to be done
+    def at_rest() -> bool:
+        before = times_woken()
+        return ticks_in(supervisor.pid, 0.1) == 0 and times_woken() == before
+
+    until(at_rest)  # a start leaves something to be done
     before = times_woken()
     used = ticks_in(supervisor.pid, 1.0)
     woken = times_woken() - before

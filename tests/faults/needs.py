@@ -1,19 +1,16 @@
-"""What some faults cannot be made without. In CI nothing is skipped: there a machine that lacks it fails."""
+"""What some faults cannot be made without; in CI it has to be there (tests/conftest.py)."""
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 
 import pytest
 
-_IN_CI = os.environ.get("CI") == "true"
-
 
 def needs(there: bool, reason: str) -> pytest.MarkDecorator:
     """Skips, and says why, where it is not there."""
-    return pytest.mark.skipif(not there and not _IN_CI, reason=reason)
+    return pytest.mark.skipif(not there, reason=reason)
 
 
 def works(*command: str) -> bool:

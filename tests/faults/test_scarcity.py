@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -71,6 +72,18 @@ def test_f20_two_hundred_that_fail_at_once_are_tried_again_one_after_the_other(
         assert supervisor.stop() == 0
 
 
+def _started_beside(app: App, *complaints: str) -> tuple[Supervisor, dict[str, dict[str, Any]], str]:
+    """web.1 is up soon, while all others complain and wait for their next try; and how soon that was."""
+    with within(1 + NOISE) as took:
+        supervisor = app.start()
+        supervisor.wait_for(r"web\.1 +\| ready")
+    for complaint in complaints:
+        supervisor.wait_for(complaint)
+    found = app.until(lambda found: all(each["state"] == "backoff" for name, each in found.items() if name != "web.1"))
+    assert all("next try in" in each["why"] for name, each in found.items() if name != "web.1")
+    return supervisor, found, str(took)
+
+
 @pytest.mark.parametrize("way", ["", "1"], ids=["posix_spawn", "fork"])
 def test_f21_what_cannot_be_started_is_named_with_its_cause_and_the_others_start(
     app: App, way: str, record_property: Record
@@ -84,20 +97,15 @@ def test_f21_what_cannot_be_started_is_named_with_its_cause_and_the_others_start
         f"missing: no-such-program --x\ntext: ./text\nfolder: ./folder\nstrange: ./strange\n"
         f"elsewhere: cd no-such-folder && exec sleep 1\nweb: {READY}\n",
     )
-    with within(1 + NOISE) as took:
-        supervisor = app.start()
-        supervisor.wait_for(r"web\.1 +\| ready")
-    record_property("beside five that cannot be started, one that can is up after", in_words(took.seconds))
-    for said in (
+    supervisor, found, took = _started_beside(
+        app,
         r"missing\.1 could not be started: no-such-program: .*not found|missing\.1 .*no-such-program: No such file",
         r"text\.1 could not be started: \./text: Permission denied",
         r"folder\.1 could not be started: \./folder: (Permission denied|Is a directory)",
         r"strange\.1 could not be started: \./strange: No such file",
         r"elsewhere\.1 +\| .*no-such-folder",
-    ):
-        supervisor.wait_for(said)
-    found = app.until(lambda found: all(each["state"] == "backoff" for name, each in found.items() if name != "web.1"))
-    assert all("next try in" in each["why"] for name, each in found.items() if name != "web.1")
+    )
+    record_property("beside five that cannot be started, one that can is up after", took)
     assert "no-such-program" in found["missing.1"]["why"]
     assert supervisor.stop() == 0
     assert "Traceback" not in supervisor.text
@@ -112,19 +120,14 @@ def test_f21_a_folder_or_user_of_procsup_toml_that_is_not_there_is_named_and_the
         '[processes.folder]\ncwd = "no-such-folder"\n[processes.file]\ncwd = "Procfile"\n'
         '[processes.user]\nuser = "no-such-user"\n[processes.both]\ncwd = "no-such-folder"\nuser = "no-such-user"\n',
     )
-    with within(1 + NOISE) as took:
-        supervisor = app.start()
-        supervisor.wait_for(r"web\.1 +\| ready")
-    record_property("beside four with a bad folder or user, one that can start is up after", in_words(took.seconds))
-    for said in (
+    supervisor, _, took = _started_beside(
+        app,
         rf"folder\.1 could not be started: cwd \(procsup\.toml:2\): there is no folder {app.folder}/no-such-folder;",
         rf"file\.1 could not be started: cwd \(procsup\.toml:4\): {app.folder}/Procfile is no folder; name one",
         r'user\.1 could not be started: user \(procsup\.toml:6\): there is no user "no-such-user"; make it',
         r'both\.1 could not be started: user \(procsup\.toml:9\): there is no user "no-such-user"; make it',
-    ):
-        supervisor.wait_for(said)
-    found = app.until(lambda found: all(each["state"] == "backoff" for name, each in found.items() if name != "web.1"))
-    assert all("next try in" in each["why"] for name, each in found.items() if name != "web.1")
+    )
+    record_property("beside four with a bad folder or user, one that can start is up after", took)
     app.write("procsup.toml", "")
     app.ok("reload")
     app.until_running("folder.1", "file.1", "user.1", "both.1", "web.1")

@@ -122,6 +122,23 @@ def _kill(pidfd: int) -> None:
         signal.pidfd_send_signal(pidfd, signal.SIGKILL)
 
 
+def test_one_process_that_was_left_is_told_as_one(app: App) -> None:
+    app.write("Procfile", f"web: {READY}\n")
+    first = app.start()
+    first.wait_for(r"\| ready \d+")
+    os.kill(first.pid, signal.SIGKILL)
+    first.wait_for("the supervisor was killed; stopped the process it left$")
+    first.end()
+    second = app.start()
+    second.wait_for(r"\| ready \d+")
+    os.kill(guardian_of(second.pid), signal.SIGKILL)
+    os.kill(second.pid, signal.SIGKILL)
+    second.process.wait(PATIENCE)
+    third = app.start()
+    third.wait_for("the last supervisor was killed and left 1 process, which was stopped first: ")
+    assert third.stop() == 0
+
+
 def test_f03_with_supervisor_and_guardian_killed_the_next_start_stops_what_is_left_first(
     app: App, record_property: Record
 ) -> None:

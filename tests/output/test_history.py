@@ -8,7 +8,7 @@ from collections.abc import Callable
 from hypothesis import given
 from hypothesis import strategies as st
 
-from procsup.output.history import Entry, History, Lost
+from procsup.output.history import Entry, History, Lost, in_lines
 from procsup.output.source import Source
 
 ENTRY = 200  # what each costs beside its text
@@ -101,15 +101,59 @@ def test_all_together_stay_within_their_bound(said: list[tuple[int, bytes]]) -> 
         assert size == choir.history._size <= 40_000
 
 
+def whole_lines(said: list[tuple[str, bytes]], since: int, lines: int) -> bytes:
+    """The model, byte by byte: a line belongs where its last byte is, and is given with all of its bytes."""
+    belongs: list[int] = []
+    last: dict[int, int] = {}  # of each line the chunk that has its last byte; in the order in which they ended
+    unfinished: dict[str, int] = {}
+    for moment, (name, text) in enumerate(said):
+        for byte in text:
+            line = unfinished.setdefault(name, len(belongs))
+            belongs.append(line)
+            last.pop(line, None)
+            last[line] = moment
+            if byte == ord("\n"):
+                del unfinished[name]
+    late = [line for line, moment in last.items() if moment >= since]
+    chosen = set(late[max(0, len(late) - lines) :])
+    return bytes(byte for byte, line in zip(b"".join(text for _, text in said), belongs, strict=True) if line in chosen)
+
+
 @given(
-    st.lists(st.tuples(st.sampled_from(["web.1", "web.2"]), st.binary(max_size=30)), max_size=40), st.integers(0, 60)
+    st.lists(st.tuples(st.sampled_from(["web.1", "web.2"]), st.text("ab\n", min_size=1, max_size=6)), max_size=20),
+    st.integers(0, 12),
+    st.integers(0, 20),
 )
-def test_the_tail_is_the_end_of_the_whole(said: list[tuple[str, bytes]], lines: int) -> None:
+def test_the_tail_has_the_lines_that_ended_last_with_all_that_belongs_to_them(
+    told: list[tuple[str, str]], lines: int, since: int
+) -> None:
     choir = Choir()
-    for name, text in said:
-        choir.say(name, text + b"\n")
-    whole = b"".join(text + b"\n" for _, text in said).split(b"\n")[:-1]
-    assert choir.tail(lines) == b"".join(line + b"\n" for line in whole[max(0, len(whole) - lines) :])
+    said = [(name, text.encode()) for name, text in told]
+    for moment, (name, text) in enumerate(said):
+        choir.now = float(moment)
+        choir.say(name, text)
+    everything = len(told) * 6
+    assert choir.tail(lines) == whole_lines(said, 0, lines)
+    assert choir.tail(lines, since=since) == whole_lines(said, since, lines)
+    assert choir.tail(None, since=since) == whole_lines(said, since, everything)
+    assert choir.tail(None) == b"".join(text for _, text in said)
+
+
+def test_a_line_that_was_said_in_pieces_is_one_line() -> None:
+    choir = Choir()
+    for choir.now, text in enumerate((b"a\nb", b"c\n")):
+        choir.say("web.1", text)
+    assert choir.tail(1) == b"bc\n"
+    assert choir.tail(2) == b"a\nbc\n"
+    assert choir.tail(None, since=1.0) == b"bc\n"
+
+
+def test_put_together_no_line_is_torn_and_the_unfinished_come_last() -> None:
+    choir = Choir()
+    for text, stream in ((b"a", "stdout"), (b"oh\nn", "stderr"), (b"b\nc\nd", "stdout"), (b"o\nx", "stderr")):
+        choir.say("web.1", text, stream)
+    assert in_lines(choir.history.tail(["web.1"], None)) == b"oh\nab\nc\nno\nd\nx\n"
+    assert in_lines(choir.history.tail(["web.1"], 4)) == b"c\nno\nd\nx\n"
 
 
 def test_who_follows_hears_what_comes_of_those_it_chose() -> None:
@@ -139,6 +183,23 @@ def test_what_one_who_follows_missed_is_counted_to_the_byte(chunks: list[bytes],
     heard = listen(choir.history, everybody, after, act)
     count = sum(len(each.text) if isinstance(each, Entry) else each.missed for each in heard)
     assert count == len(b"first\n") + len(b"".join(chunks))
+
+
+def test_what_was_dropped_before_one_who_follows_began_to_read_is_told_too() -> None:
+    choir = Choir(limit=ENTRY + 4)
+    choir.say("web.1", b"old\n")
+
+    async def play() -> list[Entry | Lost]:
+        following = choir.history.follow(everybody, choir.history.end())
+        for text in (b"one\n", b"two\n", b"six\n"):  # there is room for one
+            choir.say("web.1", text)
+        choir.history.close()
+        return [each async for each in following]
+
+    lost, heard = asyncio.run(play())
+    assert lost == Lost("web.1", 8)
+    assert isinstance(heard, Entry)
+    assert heard.text == b"six\n"
 
 
 def test_one_who_follows_and_is_slow_holds_no_more_than_its_share() -> None:

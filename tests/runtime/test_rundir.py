@@ -57,7 +57,7 @@ def test_of_twenty_at_once_one_wins_and_all_others_name_it(folder, stale):
     if stale:
         os.makedirs(folder, mode=0o700)
         with open(os.path.join(folder, "lock"), "w") as file:
-            json.dump({"pid": 1, "root": "/srv/app"}, file)
+            json.dump({"pid": 1}, file)
     starters = [starter(folder) for _ in range(20)]
     try:
         for process in starters:
@@ -117,7 +117,7 @@ def test_a_loser_in_the_moment_between_locking_and_writing_still_names_the_winne
 
     os.makedirs(folder, mode=0o700)
     with open(os.path.join(folder, "lock"), "w") as file:
-        json.dump({"pid": 1, "root": "/srv/app"}, file)  # the holder before
+        json.dump({"pid": 1}, file)  # the holder before
     told_reading, told_writing = os.pipe()
     go_reading, go_writing = os.pipe()
 
@@ -178,7 +178,7 @@ def test_a_lock_whose_holder_was_killed_is_free_whoever_has_its_pid_now(folder):
     bystander = subprocess.Popen(["sleep", "600"])
     try:
         with open(os.path.join(folder, "lock"), "w") as file:
-            json.dump({"pid": bystander.pid, "root": "/srv/app"}, file)
+            json.dump({"pid": bystander.pid}, file)
         lock = RootLock(folder, "/srv/app")
         lock.acquire()
         lock.release()
@@ -196,7 +196,7 @@ def test_the_one_who_holds_it_is_named_and_release_lets_the_next_one_in(folder):
         second.acquire()
     assert caught.value.exit_code == 3
     with open(os.path.join(folder, "lock")) as file:
-        assert json.load(file) == {"pid": os.getpid(), "root": "/srv/app"}
+        assert json.load(file) == {"pid": os.getpid()}
     first.release()
     first.release()
     second.acquire()
