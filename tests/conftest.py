@@ -54,9 +54,11 @@ def _not_skipped(report: _Report) -> _Report:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def heard_hangups() -> None:
-    """Under nohup SIGHUP is ignored, and so it would be in all that the tests start: procsup takes that for a wish."""
+def heard_signals() -> None:
+    """nohup has SIGHUP ignored, a script's `&` SIGINT and SIGQUIT, and so would all be that the tests start."""
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

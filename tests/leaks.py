@@ -40,11 +40,11 @@ def left_processes(cookie: str) -> dict[int, str]:
     return found
 
 
-def open_descriptors() -> dict[int, str]:
+def open_descriptors(pid: int | str = "self") -> dict[int, str]:
     found: dict[int, str] = {}
-    for name in os.listdir("/proc/self/fd"):
+    for name in os.listdir(f"/proc/{pid}/fd"):
         try:
-            found[int(name)] = os.readlink(f"/proc/self/fd/{name}")
+            found[int(name)] = os.readlink(f"/proc/{pid}/fd/{name}")
         except OSError:
-            continue
+            continue  # closed meanwhile
     return found
