@@ -39,11 +39,13 @@ RULES: dict[str, May] = {
     "procsup.config": May(ours=("procsup.config", "procsup.errors")),
     "procsup.config.dotenv_file": May(ours=("procsup.config", "procsup.errors"), others=("dotenv",)),
     "procsup.output": May(ours=("procsup.output", "procsup.errors"), restricted=("asyncio", "time")),
+    "procsup.export": May(ours=("procsup.export", "procsup.errors")),
     "procsup.control.parameters": May(),
     "procsup.control.protocol": May(ours=("procsup.control.parameters", "procsup.errors")),
     "procsup.control.address": May(ours=("procsup.errors",)),
     "procsup.control.peer": May(),
     "procsup.control.client": May(ours=("procsup.control.protocol", "procsup.control.address", "procsup.errors")),
+    "procsup.control.search": May(ours=("procsup.control.client", "procsup.control.address", "procsup.errors")),
     "procsup.control": May(ours=("procsup.control", "procsup.errors"), restricted=("asyncio",)),  # the server's side
     "procsup.runtime": May(
         ours=(
@@ -243,7 +245,7 @@ def test_a_client_starts_without_what_it_does_not_need() -> None:
     """Each of these costs more than the question that the client asks."""
     heavy = ("asyncio", "rich", "psutil", "dotenv", "dataclasses", "subprocess", "procsup.config.procfile")
     program = (
-        "import sys; import procsup.cli.main, procsup.cli.scale, procsup.cli.control, procsup.control.client;"
+        "import sys; import procsup.cli.main, procsup.cli.scale, procsup.cli.control, procsup.control.search;"
         "import procsup.config.formation, procsup.config.location;"
         f"print(*[name for name in {heavy!r} if name in sys.modules])"
     )

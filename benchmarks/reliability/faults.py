@@ -62,7 +62,7 @@ FAULTS: dict[str, Fault] = {
     "f43": Fault("pids are used again", "no stranger is ever signalled"),
     "f44": Fault("started with blocked and ignored signals, extra fds", "children inherit none of it"),
     "f45": Fault("as PID 1, adopted zombies", "none older than 1 s"),
-    "f46": Fault("under systemd: reboot, kill -9, OOM", "back; nothing doubled"),
+    "f46": Fault("under systemd: reboot, kill -9, OOM, blocked loop", "back; nothing doubled"),
     "f47": Fault("kill -9 at any moment of a state write", "the old or the new state"),
     "f48": Fault("upgrade in place under load", "pids kept, no byte lost"),
     "f49": Fault("`;` and `%` in a command, 120 kB variable, long line", "it works, or a clear error; nothing cut"),

@@ -34,9 +34,11 @@ def exec_(common: Common, instance: str, command: tuple[str, ...]) -> None:
 
     with common.connect() as client:
         answer: Any = client.call("environment", name=instance)
+        owner = client.owner
     environment: dict[str, str] = answer["environment"]
     argv = command or (environment.get("SHELL") or "/bin/sh",)
-    user = _user(answer["user"])
+    # One that is not root's own could name any user, and any program in PATH: for root it has no say in that.
+    user = _user(answer["user"] if not owner else str(owner))
     os.chdir(answer["folder"])
     try:
         become(find_executable(argv[0], environment, answer["folder"]), argv, environment, user)

@@ -19,7 +19,7 @@ def list() -> None:  # noqa: A001 (the command's name)
     Example:
       procsup list
     """
-    from procsup.control.client import list_running
+    from procsup.control.search import list_running
 
     for each in sorted(list_running(environment(), os.geteuid()), key=lambda info: str(info.get("root"))):
         if "why" in each:

@@ -34,6 +34,8 @@ COMMANDS = {
     "env": "env",
     "mounts": "mounts",
     "list": "list",
+    "install": "install",
+    "uninstall": "install",
     "completion": "completion",
 }
 

@@ -86,13 +86,19 @@ class Common(NamedTuple):
         """Read the files once. Raises ConfigError."""
         return self.project_reader(port)()
 
-    def project_reader(self, port: int | None = None) -> Callable[[], Project]:
-        """Reads the files as often as it is called, from the folder where procsup was started; standard input once."""
+    def project_reader(
+        self, port: int | None = None, environ: Mapping[str, str] | None = None
+    ) -> Callable[[], Project]:
+        """Reads the files as often as it is called, from the folder where procsup was started; standard input once.
+
+        `environ` is what the app inherits, if that is not all that we did.
+        """
         from procsup.config.files import read_standard_input
         from procsup.config.lookup import STDIN_SHOWN
         from procsup.config.project import load_project
 
-        options, cwd, environ = self.project_options(port), working_folder(), environment()
+        options, cwd = self.project_options(port), working_folder()
+        inherited = environment() if environ is None else environ
         seen: list[bytes] = []
 
         def standard_input() -> bytes:
@@ -100,7 +106,7 @@ class Common(NamedTuple):
                 seen.append(read_standard_input(STDIN_SHOWN))
             return seen[0]
 
-        return lambda: load_project(options, environ, cwd, standard_input)
+        return lambda: load_project(options, inherited, cwd, standard_input)
 
     def locate(self) -> Location:
         """The root that `start` would take. Raises ConfigError where a .env says which, and is broken."""
@@ -111,7 +117,7 @@ class Common(NamedTuple):
 
     def connect(self) -> Client:
         """To the supervisor that is meant: where nothing says which, of a folder above as well. Raises NotRunning."""
-        from procsup.control.client import find_supervisor
+        from procsup.control.search import find_supervisor
 
         if self.app is not None:
             return find_supervisor(environment(), os.geteuid(), "", app=self.app)
@@ -127,7 +133,7 @@ class Common(NamedTuple):
 
 def connect_to(root: str) -> Client:
     """To the supervisor of exactly this project. Raises NotRunning."""
-    from procsup.control.client import find_supervisor
+    from procsup.control.search import find_supervisor
 
     return find_supervisor(environment(), os.geteuid(), root, root)
 

@@ -88,7 +88,9 @@ def start(
         )
     if names and _started_in_a_running_one(common, names):
         return 0
-    read = common.project_reader(port)
+    from procsup.runtime.inherited import for_children
+
+    read = common.project_reader(port, for_children(environment()))
     project = read()
     options = _run_options(
         project, names, (*formation, *concurrency), flat(quiet), flat(tty), focus and _focused(project, focus), **rest

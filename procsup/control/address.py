@@ -18,6 +18,8 @@ from procsup.errors import ProcsupError, UsageError
 # sun_path holds 108 bytes on Linux and 104 on macOS, the closing NUL included.
 LONGEST_PATH = 107 if sys.platform == "linux" else 103
 SUFFIX = ".sock"
+# A folder for each unit of the system that runs a supervisor; systemd makes it, for the unit's user, while it runs.
+SYSTEM_UNITS = "/run/procsup-system"
 _LONGEST_APP = 40
 _HASH_DIGITS = 16
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")
@@ -69,6 +71,9 @@ def run_folders(environ: Mapping[str, str], uid: int) -> tuple[str, ...]:
 
 
 def _places(environ: Mapping[str, str], uid: int) -> Iterator[str]:
+    for ours in environ.get("RUNTIME_DIRECTORY", "").split(":"):
+        if os.path.dirname(ours) == SYSTEM_UNITS and _belongs_to(ours, uid):
+            yield ours
     xdg = environ.get("XDG_RUNTIME_DIR", "")
     # `sudo` and `su` like to leave another user's folder there; a socket of ours has no business in it.
     if os.path.isabs(xdg) and _belongs_to(xdg, uid):
@@ -79,7 +84,18 @@ def _places(environ: Mapping[str, str], uid: int) -> Iterator[str]:
     yield os.path.join(state_folder(environ, uid), "run")
     if elsewhere and _belongs_to(f"/run/user/{uid}", uid):
         yield f"/run/user/{uid}/procsup"
+    if elsewhere:
+        yield from _of_system_units(uid)
     yield f"/tmp/procsup-{uid}"  # noqa: S108 - only for want of a path short enough, and only if it is private
+
+
+def _of_system_units(uid: int) -> Iterator[str]:
+    """Those that run as this user; for root all of them."""
+    try:
+        folders = [f"{SYSTEM_UNITS}/{name}" for name in sorted(os.listdir(SYSTEM_UNITS))]
+    except OSError:
+        return
+    yield from (folder for folder in folders if uid == 0 or _belongs_to(folder, uid))
 
 
 def _belongs_to(folder: str, uid: int) -> bool:
@@ -144,6 +160,8 @@ def running(environ: Mapping[str, str], uid: int) -> list[str]:
 def check_private(folder: str, uid: int | None = None) -> None:
     """Refuses a folder through which somebody else could pose as us; FileNotFoundError where there is none."""
     owner = os.geteuid() if uid is None else uid
+    if owner == 0 and os.path.dirname(folder) == SYSTEM_UNITS:
+        owner = os.lstat(folder).st_uid  # root has installed the unit, and has said as whom it runs
     _refuse_unless_private(folder, os.lstat(folder), owner)
     _refuse_unless_safe_above(folder, owner)
 

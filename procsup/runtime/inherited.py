@@ -1,12 +1,21 @@
-"""What procsup was itself started with, and does not hand on: open descriptors, blocked and ignored signals."""
+"""What procsup was itself started with, and does not hand on: descriptors, blocked signals, what systemd says to us."""
 
 from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Mapping
 
 # The signals that mean something to a supervisor; all of them would end a program that does not know them.
 OURS = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+
+# By these systemd says how the one that it has started may speak to it. A child that knew them would speak for us.
+_BETWEEN_US_AND_SYSTEMD = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
+
+
+def for_children(environ: Mapping[str, str]) -> dict[str, str]:
+    """An environment, without what is meant for us alone."""
+    return {key: value for key, value in environ.items() if key not in _BETWEEN_US_AND_SYSTEMD}
 
 
 def undo_inherited_signals() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 
 from procsup.config.files import read_at_once
 from procsup.config.project import Project
@@ -38,6 +39,7 @@ class Reloader:
         self._pinned = pinned
         self._read = read
         self._keeper = keeper
+        self.around: Callable[[], AbstractContextManager[None]] = nullcontext  # each reload
 
     def read(self) -> Project:
         """Raises ConfigError. While we wait for a file, nobody is looked after."""
@@ -45,6 +47,10 @@ class Reloader:
             return self._read()
 
     async def reload(self) -> Plan:
+        with self.around():
+            return await self._reload()
+
+    async def _reload(self) -> Plan:
         project = self.read()
         plan = self.plan(project)
         for warning in project.warnings:

@@ -79,9 +79,14 @@ def rescue_plan(project: Project, policy: Policy) -> StopPlan:
     *steps, kill = plan(project.settings.defaults, policy)
     if not steps:
         return (kill,)
-    longest = max(_patience(plan(project.settings.of(each.name), policy)) for each in project.types)
-    last = steps[-1]._replace(wait=max(steps[-1].wait, longest - sum(step.wait for step in steps[:-1])))
+    longest = patience(project, policy) - sum(step.wait for step in steps[:-1])
+    last = steps[-1]._replace(wait=max(steps[-1].wait, longest))
     return (*steps[:-1], last, kill)
+
+
+def patience(project: Project, policy: Policy) -> float:
+    """So long, in seconds, the most patient type waits before SIGKILL, by what the project says now."""
+    return max((_patience(plan(project.settings.of(each.name), policy)) for each in project.types), default=0.0)
 
 
 def _patience(steps: StopPlan) -> float:

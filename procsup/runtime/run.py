@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from procsup.config.project import Project
 from procsup.control.address import identity, make_private, project_folder, socket_path
@@ -16,10 +18,15 @@ from procsup.runtime.cgroups import Cgroups, find_cgroups
 from procsup.runtime.child import choose_spawn
 from procsup.runtime.formation_store import load
 from procsup.runtime.guardian import Guardian, post_guardian
-from procsup.runtime.inherited import hold_signals, prepare_descriptors, undo_inherited_signals
+from procsup.runtime.inherited import for_children, hold_signals, prepare_descriptors, undo_inherited_signals
 from procsup.runtime.options import RunOptions
 from procsup.runtime.rules import rescue_plan
 from procsup.runtime.rundir import Claim, RootLock
+
+if TYPE_CHECKING:
+    from procsup.runtime.notify import Notifier
+
+_SLACK = 15.0  # seconds beyond the graces, for systemd
 
 
 def run(project: Project, read: Callable[[], Project], options: RunOptions, environ: Mapping[str, str]) -> int:
@@ -41,21 +48,42 @@ def run(project: Project, read: Callable[[], Project], options: RunOptions, envi
         make_private(os.path.dirname(claim.socket))
         os.chdir(project.root)
         cgroups = Cgroups() if options.portable else find_cgroups(name)
-        earlier = _sweep(claim, cgroups, project, options)  # may take the whole grace: Ctrl-C still ends us
+        notifier = _notifier(environ)
+        # May take the whole grace: Ctrl-C still ends us.
+        earlier = _sweep(claim, cgroups, project, options, notifier)
         hold_signals()
-        return _begin_and_supervise(project, read, options, claim, cgroups, kept, earlier, environ)
+        return _begin_and_supervise(project, read, options, claim, cgroups, kept, earlier, environ, notifier)
     finally:
         lock.release()
 
 
-def _sweep(claim: Claim, cgroups: Cgroups, project: Project, options: RunOptions) -> list[str]:
+def _notifier(environ: Mapping[str, str]) -> Notifier | None:
+    """To systemd, where that has started us and wants to be told."""
+    if "NOTIFY_SOCKET" not in environ:
+        return None
+    from procsup.runtime.notify import find_notifier
+
+    return find_notifier(environ)
+
+
+def _sweep(
+    claim: Claim, cgroups: Cgroups, project: Project, options: RunOptions, notifier: Notifier | None
+) -> list[str]:
     """If the supervisor before us was killed: what it left has to be gone before anything starts a second time."""
     if not (claim.lock.left_over and census.possible()):
         cgroups.tidy()
         return []
     from procsup.runtime.leftovers import end_leftovers  # rarely needed
 
-    found, left = end_leftovers(claim.any_cookie, rescue_plan(project, options.policy), cgroups)
+    plan = rescue_plan(project, options.policy)
+    if notifier is not None:
+        from procsup.runtime.notify import more_time
+
+        with suppress(OSError):
+            notifier.tell(
+                "STATUS=stopping what the last supervisor left", more_time(_SLACK + sum(each.wait for each in plan))
+            )
+    found, left = end_leftovers(claim.any_cookie, plan, cgroups)
     if not found:
         return []
     who = ", ".join(f"{member.name} (pid {member.pid})" for member in found[:5]) + (", …" if len(found) > 5 else "")
@@ -74,6 +102,7 @@ def _begin_and_supervise(
     kept: Mapping[str, int],
     earlier: list[str],
     environ: Mapping[str, str],
+    notifier: Notifier | None,
 ) -> int:
     guardian: Guardian | None = None
     beginning: Beginning | None = None
@@ -81,7 +110,7 @@ def _begin_and_supervise(
         if census.possible():  # first: where processes are few, the children would leave no room for it
             spawn = choose_spawn(options.portable)
             stop = rescue_plan(project, options.policy)
-            guardian = post_guardian(spawn, claim.cookie, cgroups, stop, environ)
+            guardian = post_guardian(spawn, claim.cookie, cgroups, stop, for_children(environ))
         beginning = begin(project, options, claim, cgroups, kept)
         beginning.warnings[:0] = earlier
         # Loaded only now: the first children run already.
@@ -89,7 +118,7 @@ def _begin_and_supervise(
         from procsup.runtime.supervise import supervise
 
         watcher = guardian.pid if guardian is not None else None
-        exit_code = run_loop(supervise(project, read, options, beginning, watcher))
+        exit_code = run_loop(supervise(project, read, options, beginning, watcher, notifier))
     except BaseException as error:
         if beginning is not None:
             beginning.abandon()

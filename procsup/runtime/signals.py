@@ -33,6 +33,7 @@ class SignalDesk:
         self._loop = asyncio.get_running_loop()
         self._terminal = _has_terminal()
         self._reloading: asyncio.Task[None] | None = None
+        self._once_more = False
         self._asked = False
         self._handled: list[signal.Signals] = []
         self._handle(signal.SIGTERM, lambda: self._stop(0))
@@ -66,14 +67,20 @@ class SignalDesk:
     def _hang_up(self) -> None:
         if self._terminal and not _has_terminal():
             self._daemon.post(ShutdownRequested(128 + signal.SIGHUP))
-        elif self._reloading is None or self._reloading.done():
+        elif self._reloading is not None and not self._reloading.done():
+            self._once_more = True  # the files may have changed since they were read
+        else:
             self._reloading = self._loop.create_task(self._reload_and_tell())
 
     async def _reload_and_tell(self) -> None:
-        try:
-            await self._reload()
-        except (ProcsupError, RequestRefused) as error:
-            self._daemon.console.notice(f"not reloaded, nothing changed:\n{error}")
+        wanted = True
+        while wanted:
+            self._once_more = False
+            try:
+                await self._reload()
+            except (ProcsupError, RequestRefused) as error:
+                self._daemon.console.notice(f"not reloaded, nothing changed:\n{error}")
+            wanted = self._once_more
 
 
 def _has_terminal() -> bool:

@@ -8,6 +8,7 @@ import os
 import select
 from collections.abc import Callable
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from procsup.config.project import Project
 from procsup.control.peer import Peer
@@ -30,13 +31,15 @@ from procsup.runtime.release import end_release, policy_in_release
 from procsup.runtime.reload import Reloader
 from procsup.runtime.requests import Requests
 from procsup.runtime.signals import SignalDesk
+from procsup.runtime.up import failures, until_up
 from procsup.runtime.watching import Watching
-from procsup.runtime.wording import ending
+
+if TYPE_CHECKING:
+    from procsup.runtime.announcing import Announcer
+    from procsup.runtime.notify import Notifier
 
 # A reader that has stopped reading holds up the end no longer than this; that its last part is lost is told.
 LAST_FLUSH = 0.8
-# Without a readiness check, a formation that has run so long counts as up for `--detach`.
-UP_AFTER = 1.0
 # Whoever read our output has gone, as `head -1` does: a clean stop.
 READER_GONE = ShutdownRequested(0, provisional=True)
 
@@ -47,8 +50,12 @@ async def supervise(
     options: RunOptions,
     beginning: Beginning,
     guardian: int | None,
+    notifier: Notifier | None = None,
 ) -> int:
-    """Until all is over; returns the exit code. `guardian` is a child of ours that is no instance."""
+    """Until all is over; returns the exit code. `guardian` is a child of ours that is no instance.
+
+    `notifier` leads to systemd, where that wants to be told.
+    """
     gc.enable()  # off since the entry point: nothing that a start allocates is garbage
     loop = asyncio.get_running_loop()
     history = History(options.history)
@@ -96,13 +103,19 @@ async def supervise(
             focus.resized()
 
     watching: Watching | None = None
+    announcer: Announcer | None = None
+    if notifier is not None:
+        from procsup.runtime.announcing import Announcer  # only under systemd
+
+        announcer = Announcer(notifier, daemon, options.policy)
+        reloader.around = announcer.reloading
     try:
         await server.start()
         memory_watch.adapt()
         desk = SignalDesk(daemon, reloader.reload, reopen, resized)
         if options.watch:
             watching = Watching(daemon, options.log_folder.path if options.log_folder is not None else None)
-        exit_code = await _from_start_to_end(daemon, beginning, options)
+        exit_code = await _from_start_to_end(daemon, beginning, options, announcer)
     except BaseException:
         daemon.kill_all()
         raise
@@ -110,6 +123,8 @@ async def supervise(
         await memory_watch.close()
         await keeper.close()
         pump.detach_all()
+        if announcer is not None:
+            announcer.close()
         if focus is not None:
             focus.leave()
         daemon.close()
@@ -139,7 +154,9 @@ def _complain(text: str) -> None:
         os.write(2, f"procsup: {text}\n".encode(errors="replace"))
 
 
-async def _from_start_to_end(daemon: Daemon, beginning: Beginning, options: RunOptions) -> int:
+async def _from_start_to_end(
+    daemon: Daemon, beginning: Beginning, options: RunOptions, announcer: Announcer | None
+) -> int:
     console = daemon.console
     daemon.name_all()
     for warning in beginning.warnings:
@@ -151,13 +168,15 @@ async def _from_start_to_end(daemon: Daemon, beginning: Beginning, options: RunO
         daemon.policy = policy_in_release(daemon.project, options.policy)
         release = asyncio.create_task(end_release(daemon, options.policy))
     daemon.take_over(beginning)
+    if announcer is not None:
+        announcer.begin(release)
     watcher = asyncio.create_task(_tell_when_up(daemon, options.on_up, release)) if options.on_up is not None else None
     exit_code = await daemon.finished
     if release is not None:
         release.cancel()
     if watcher is not None and options.on_up is not None and not watcher.done():
         watcher.cancel()
-        options.on_up(_failures(daemon), over=True)
+        options.on_up(failures(daemon), over=True)
     got_away = daemon.end_the_rest()
     if got_away:
         processes, were = ("process", "was") if got_away == 1 else ("processes", "were")
@@ -172,22 +191,5 @@ async def _from_start_to_end(daemon: Daemon, beginning: Beginning, options: RunO
 
 
 async def _tell_when_up(daemon: Daemon, on_up: OnUp, release: asyncio.Task[None] | None) -> None:
-    if release is not None:
-        await asyncio.wait([release])
-    everyone = daemon.supervisor.instances
-    await daemon.until(lambda: all(map(daemon.supervisor.settled, everyone())))
-    if not all(each.type.ready_within is not None for each in everyone() if each.up):
-        await asyncio.sleep(UP_AFTER)
-    on_up(_failures(daemon), over=False)
-
-
-def _failures(daemon: Daemon) -> list[str]:
-    """The instances that have failed so far, and how; when all is over, not those that were only stopped with them."""
-    over = daemon.finished.done()
-    doubtful = [each for each in daemon.supervisor.instances() if not (each.done and each.type.one_shot)]
-    ended = [(each.name, each.last_exit) for each in doubtful if each.last_exit is not None]
-    return [
-        f"{name}: {ending(exit_)}"
-        for name, exit_ in ended
-        if not over or (exit_.failed and not exit_.perhaps_our_own_stop)
-    ]
+    await until_up(daemon, release)
+    on_up(failures(daemon), over=False)

@@ -12,7 +12,8 @@ from pathlib import Path
 
 PROCSUP = "/opt/procsup/bin/procsup"
 APP = Path("/srv/app")
-GROUP = Path("/sys/fs/cgroup/system.slice/app.service")
+SERVICE = "procsup-app.service"  # what procsup install makes
+GROUP = Path("/sys/fs/cgroup/system.slice", SERVICE)
 HOG = """\
 import signal, sys
 held = bytearray(int(sys.argv[1]) << 20)
@@ -40,7 +41,7 @@ seen = {}
 
 
 def run(*command, name="app"):
-    environment = {**os.environ, "PROCSUP_STATE_DIR": f"/tmp/state-{name}"}
+    environment = {**os.environ, **({} if name == "app" else {"PROCSUP_STATE_DIR": f"/tmp/state-{name}"})}
     return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=f"/srv/{name}").stdout
 
 
@@ -67,14 +68,19 @@ def read(name):
 
 
 def main_pid():
-    return int(run("systemctl", "show", "--value", "--property=MainPID", "app.service"))
+    return int(run("systemctl", "show", "--value", "--property=MainPID", SERVICE))
 
 
-def add_app(name, settings, *lines, before="", after="", procfile=PROCFILE):
+def add_project(name, settings, procfile=PROCFILE):
     folder = Path("/srv", name)
     folder.mkdir()
     (folder / "Procfile").write_text(procfile)
     (folder / "procsup.toml").write_text(settings)
+    return folder
+
+
+def add_app(name, settings, *lines, before="", after="", procfile=PROCFILE):
+    folder = add_project(name, settings, procfile)
     unit = UNIT.format(folder=folder, name=name, before=before, after=after, lines="\n".join(lines))
     Path(f"/etc/systemd/system/{name}.service").write_text(unit)
 
@@ -85,12 +91,13 @@ def oom_of(name):
 
 
 Path("/srv/hog.py").write_text(HOG)
-add_app("app", 'memory = "64M"\n[processes.burn]\ncpu = 0.2\n', "Delegate=yes", "Restart=always")
-run("systemctl", "daemon-reload")
-run("systemctl", "start", "app.service")
+add_project("app", 'memory = "64M"\n[processes.burn]\ncpu = 0.2\n')
+seen["installed"] = run(PROCSUP, "install")
 seen["hog"] = until(lambda: oom_of("hog.1"))
-until(lambda: "full" in run("journalctl", "-u", "app.service", "-o", "cat"))
+until(lambda: "full" in run("journalctl", "-u", SERVICE, "-o", "cat"))
 seen["ok"] = instances().get("ok.1")
+shown = run("systemctl", "show", "--property=ActiveState,NRestarts,OOMPolicy,Result", SERVICE).split()
+seen["the service after it"] = dict(line.split("=") for line in shown)
 seen["groups"] = groups()
 seen["unit has"] = (GROUP / "cgroup.procs").read_text().split()
 seen["leaf has supervisor"] = str(main_pid()) in read("supervisor/cgroup.procs")
@@ -116,9 +123,9 @@ old = main_pid()
 os.kill(old, signal.SIGKILL)
 until(lambda: main_pid() not in (0, old) and (instances().get("ok.1") or {}).get("state") == "running")
 seen["after kill -9"] = {"groups": groups(), "other pid": main_pid() != old, "limit": read("ok.1/memory.max")}
-run("systemctl", "stop", "app.service")
+run("systemctl", "stop", SERVICE)
 seen["after the stop"] = run("find", "/sys/fs/cgroup", "-name", "procsup-*").split()
-seen["journal"] = run("journalctl", "-u", "app.service", "-o", "cat", "--no-pager").splitlines()
+seen["journal"] = run("journalctl", "-u", SERVICE, "-o", "cat", "--no-pager").splitlines()
 
 add_app("user", 'memory = "64M"\n', "Delegate=yes", "User=nobody", procfile="hog: exec python3 -I /srv/hog.py 150\n")
 add_app("busy", 'size = "S"\n', "Delegate=yes", before='/bin/sh -c "', after='; true"', procfile="ok: sleep 1000\n")

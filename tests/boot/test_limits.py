@@ -49,6 +49,12 @@ def test_the_others_do_not_notice(seen: dict[str, Any]) -> None:
     assert seen["ok"]["limits"] == {"memory": 64 * _MIB, "cpu": None, "enforced": ["memory"]}
 
 
+def test_f46_the_service_of_one_who_was_out_of_memory_runs_on(seen: dict[str, Any]) -> None:
+    assert "procsup-app.service runs now" in seen["installed"]
+    service = {"ActiveState": "active", "NRestarts": "0", "OOMPolicy": "continue", "Result": "success"}
+    assert seen["the service after it"] == service
+
+
 def test_the_supervisor_and_its_guardian_share_no_group_with_what_is_limited(seen: dict[str, Any]) -> None:
     assert seen["unit has"] == []
     assert seen["leaf has supervisor"]

@@ -45,6 +45,41 @@ def test_who_looks_looks_wherever_a_supervisor_without_our_environment_may_be(tm
     assert started_by_cron in address.socket_paths({**state, "XDG_RUNTIME_DIR": str(tmp_path)}, 4242, "/srv/app")
 
 
+@pytest.fixture
+def units(tmp_path, monkeypatch):
+    """Folders of two units, as systemd makes them: of ours, and, if we are root, of somebody else."""
+    folder = tmp_path / "units"
+    monkeypatch.setattr(address, "SYSTEM_UNITS", str(folder))
+    for name, owner in (("mine", ME), ("theirs", 4242 if ME == 0 else ME)):
+        (folder / name).mkdir(parents=True, mode=0o700)
+        os.chown(folder / name, owner, -1)
+    return folder
+
+
+def test_a_unit_of_the_system_listens_in_the_folder_that_systemd_made_for_it(units, tmp_path):
+    own = {"RUNTIME_DIRECTORY": f"/run/other:{units}/mine", "XDG_RUNTIME_DIR": str(tmp_path), "HOME": "/home/me"}
+    assert address.run_folder(own, ME) == f"{units}/mine"
+    assert address.run_folder({**own, "RUNTIME_DIRECTORY": "/run/other"}, ME) == str(tmp_path / "procsup")
+    assert address.run_folder({**own, "RUNTIME_DIRECTORY": f"{units}/mine/deeper"}, ME) == str(tmp_path / "procsup")
+    assert address.run_folder(own, ME + 1) != f"{units}/mine"
+
+
+@pytest.mark.skipif(ME != 0, reason="only root looks into other users' folders")
+def test_who_looks_for_one_finds_those_of_its_own_units_and_root_finds_all(units, tmp_path):
+    environ = {"XDG_STATE_HOME": str(tmp_path)}
+    assert f"{units}/theirs" in address.run_folders(environ, 4242)
+    assert f"{units}/mine" not in address.run_folders(environ, 4242)
+    assert {f"{units}/mine", f"{units}/theirs"} <= set(address.run_folders(environ, 0))
+    (units / "theirs/app-1.sock").touch()
+    assert f"{units}/theirs/app-1.sock" in address.running(environ, 0)
+    address.check_private(f"{units}/theirs")
+    # a world apart has nothing to do with them
+    assert f"{units}/theirs" not in address.run_folders({"PROCSUP_STATE_DIR": str(tmp_path)}, 0)
+    (units / "theirs").chmod(0o770)
+    with pytest.raises(ProcsupError, match="can be written to by others"):
+        address.check_private(f"{units}/theirs")
+
+
 def test_a_project_has_one_identity_by_whatever_path_one_comes(tmp_path):
     (tmp_path / "app").mkdir()
     (tmp_path / "link").symlink_to("app")

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from procsup.control import address
-from procsup.control import client as client_module
-from procsup.control.client import Client, SupervisorGone, find_supervisor, list_running
+from procsup.control import address, search
+from procsup.control.client import Client, SupervisorGone
 from procsup.control.protocol import Notification
+from procsup.control.search import find_supervisor, list_running
 from procsup.errors import AlreadyRunning, NotRunning, ProcsupError, UsageError
 
 ME = os.geteuid()
@@ -328,7 +328,7 @@ def test_by_name_it_is_found_from_anywhere_and_two_of_a_name_are_told_apart(run,
 
 
 def test_one_that_keeps_silent_is_listed_as_such(environ, tmp_path, monkeypatch):
-    monkeypatch.setattr(client_module, "_LIST_PATIENCE", 0.1)
+    monkeypatch.setattr(search, "_LIST_PATIENCE", 0.1)
     path = address.socket_path(environ, ME, str(tmp_path))
     with listener(path):
         [info] = list_running(environ, ME)
@@ -340,7 +340,7 @@ def test_one_that_keeps_silent_is_listed_as_such(environ, tmp_path, monkeypatch)
 def test_by_name_one_that_keeps_silent_is_no_missing_one_and_nobody_else_is_taken_for_it(
     run, serving, environ, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(client_module, "_LIST_PATIENCE", 0.1)
+    monkeypatch.setattr(search, "_LIST_PATIENCE", 0.1)
     silent, awake = str(tmp_path / "a" / "shop"), str(tmp_path / "b" / "shop")
     path = address.socket_path(environ, ME, silent)
 
@@ -366,7 +366,7 @@ def test_importing_the_client_costs_next_to_nothing():
         from __future__ import annotations
         import contextlib, json, socket, typing, sys  # typing brought contextlib up to 3.12, and click always does
         before = set(sys.modules)
-        import procsup.control.client
+        import procsup.control.search
         print(json.dumps(sorted(set(sys.modules) - before)))
     """
     told = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True, capture_output=True, text=True)

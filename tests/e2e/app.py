@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from procsup.control.client import find_supervisor
+from procsup.control.search import find_supervisor
 from procsup.errors import NotRunning
 
 PATIENCE = 20.0  # the bound of every wait; a busy machine is slow, and none of these waits is a measurement

@@ -12,7 +12,7 @@ import subprocess
 import pytest
 
 from procsup.control import protocol
-from procsup.control.client import find_supervisor
+from procsup.control.search import find_supervisor
 from tests.e2e.app import COMMAND, PATIENCE, App, Supervisor
 from tests.e2e.screen import Screen
 
