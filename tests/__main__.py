@@ -30,6 +30,10 @@ PACKAGES = {
     "/usr/sbin/debootstrap": "debootstrap",
     "/usr/bin/qemu-system-x86_64": "qemu-system-x86",
     "/usr/bin/cpio": "cpio",
+    "/usr/bin/runsvdir": "runit",
+    "/usr/bin/s6-svscan": "s6",
+    "/usr/bin/curl": "curl",
+    "/usr/bin/docker-compose": "docker-compose",
 }
 
 

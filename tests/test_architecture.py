@@ -39,7 +39,6 @@ RULES: dict[str, May] = {
     "procsup.config": May(ours=("procsup.config", "procsup.errors")),
     "procsup.config.dotenv_file": May(ours=("procsup.config", "procsup.errors"), others=("dotenv",)),
     "procsup.output": May(ours=("procsup.output", "procsup.errors"), restricted=("asyncio", "time")),
-    "procsup.export": May(ours=("procsup.export", "procsup.errors")),
     "procsup.control.parameters": May(),
     "procsup.control.protocol": May(ours=("procsup.control.parameters", "procsup.errors")),
     "procsup.control.address": May(ours=("procsup.errors",)),
@@ -47,6 +46,12 @@ RULES: dict[str, May] = {
     "procsup.control.client": May(ours=("procsup.control.protocol", "procsup.control.address", "procsup.errors")),
     "procsup.control.search": May(ours=("procsup.control.client", "procsup.control.address", "procsup.errors")),
     "procsup.control": May(ours=("procsup.control", "procsup.errors"), restricted=("asyncio",)),  # the server's side
+    # An engine knows the picture and nothing of where it comes from; core numbers the instances in it.
+    "procsup.export": May(
+        ours=("procsup.export", "procsup.errors", "procsup.config.readiness", "procsup.config.settings")
+    ),
+    "procsup.export.model": May(ours=("procsup.config",)),
+    "procsup.export.picture": May(ours=("procsup.export.model", "procsup.config", "procsup.core", "procsup.errors")),
     "procsup.runtime": May(
         ours=(
             "procsup.__version__",
@@ -235,6 +240,8 @@ def test_a_reading_of_the_wall_clock_would_be_seen() -> None:
         ("procsup.runtime.daemon", Import("procsup.cli.options", 1, "environment")),
         ("procsup.output.pump", Import("procsup.core.model", 1, "InstanceName")),
         ("procsup.output.pump", Import(".console", 1, "Console")),
+        ("procsup.export.systemd", Import("procsup.config.project", 1, "Project")),
+        ("procsup.export.model", Import("procsup.runtime.rules", 1, "plan")),
     ],
 )
 def test_the_rules_would_see_who_breaks_them(module: str, imported: Import) -> None:

@@ -36,6 +36,7 @@ COMMANDS = {
     "list": "list",
     "install": "install",
     "uninstall": "install",
+    "export": "export",
     "completion": "completion",
 }
 

@@ -86,6 +86,11 @@ def start(
         raise UsageError(
             "--focus needs the terminal that --detach leaves; give it one of its own with --tty, then attach"
         )
+    if detach and os.getpid() == 1:
+        raise UsageError(
+            "--detach would end this container: as its first process, procsup takes all the others with it when it "
+            "returns; start it in the foreground"
+        )
     if names and _started_in_a_running_one(common, names):
         return 0
     from procsup.runtime.inherited import for_children

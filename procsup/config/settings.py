@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from procsup.config.readiness import Check
 
 FILE = "procsup.toml"
+MOUNT = "PROCSUP_MOUNT_"  # a mount's name behind it makes the variable that has its path
+
+
+def mount_variable(name: str) -> str:
+    return MOUNT + name.upper().replace("-", "_")
 
 
 class Step(NamedTuple):

@@ -1,1 +1,1 @@
-"""Export says the same application in the words of other engines: project in, text of their files out."""
+"""Export writes an application down for other engines: a picture of it in, files out. Nothing here touches the disk."""

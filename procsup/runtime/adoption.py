@@ -39,9 +39,15 @@ class Adoption:
         self._timer: TimerHandle | None = None
         self.buried = 0  # how many have ended that came to us, so far
         self.works = be_subreaper(True) and os.path.exists(self._children)
-        if self.works:
-            loop.add_signal_handler(signal.SIGCHLD, self._some_child_ended)
+        self._reaping = False
         self._escaped = _escaped(cookie) if self.works else set()
+
+    def begin_to_reap(self) -> None:
+        """Once `known` knows the first children. As PID 1 we may have some already that ended before we listened."""
+        if self.works and not self._reaping:
+            self._reaping = True
+            self._loop.add_signal_handler(signal.SIGCHLD, self._some_child_ended)
+            self._some_child_ended()
 
     def close(self) -> None:
         if self._timer is not None:

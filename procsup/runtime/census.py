@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from procsup.errors import ProcsupError
 from procsup.runtime.disguise import read_as_owner
 
 COOKIE = "PROCSUP_COOKIE"
@@ -45,8 +46,17 @@ def instance_cookie(of_run: str, name: object) -> str:
 
 
 def possible() -> bool:
-    """Whether this system lets us look: Linux does."""
-    return os.path.exists("/proc/self/stat")
+    """Whether this system lets us look: Linux does. Raises ProcsupError where /proc tells of others by our pids."""
+    try:
+        ourselves = os.readlink("/proc/self")
+    except OSError:
+        return False
+    if ourselves != str(os.getpid()):
+        raise ProcsupError(
+            "/proc is that of another PID namespace, so signals would reach the wrong processes; mount one that is "
+            "this namespace's own, as unshare --mount-proc and all container engines do"
+        )
+    return True
 
 
 def all_pids() -> list[int]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from procsup.config.environment import INHERITED
 from procsup.config.expand import expand_command, find_executable
 from procsup.config.project import Project
+from procsup.config.settings import MOUNT, mount_variable
 from procsup.core.actions import Spawn
 from procsup.core.model import Exit, InstanceName
 from procsup.runtime.census import COOKIE, instance_cookie
@@ -18,8 +19,6 @@ from procsup.runtime.sockets import WRAPPER, Sockets, activation
 
 if TYPE_CHECKING:
     from procsup.runtime.users import User
-
-_MOUNT = "PROCSUP_MOUNT_"
 
 
 class Launcher:
@@ -127,7 +126,7 @@ def with_own_variables(project: Project, type_: str, state: str, environment: Ma
     Of the user's login only what nobody has set on purpose. And no mount but its own: it may have been inherited.
     """
     own = project.settings.of(type_)
-    values = {key: value for key, value in environment.items() if not key.startswith(_MOUNT)}
+    values = {key: value for key, value in environment.items() if not key.startswith(MOUNT)}
     if own.user is not None:
         from procsup.runtime.users import own_variables
 
@@ -138,7 +137,7 @@ def with_own_variables(project: Project, type_: str, state: str, environment: Ma
     if own.mounts:
         from procsup.runtime.mounts import mount_path
 
-        values |= {_MOUNT + each.upper().replace("-", "_"): mount_path(state, type_, each) for each in own.mounts}
+        values |= {mount_variable(each): mount_path(state, type_, each) for each in own.mounts}
     return values
 
 

@@ -98,6 +98,8 @@ class Processes:
         """Look after children just started, and report on each."""
         for name, child in started:
             self._report(SpawnFailed(name, child) if isinstance(child, Exit) else self._look_after(name, child))
+        if self._adoption is not None:
+            self._adoption.begin_to_reap()
 
     def _look_after(self, name: InstanceName, child: Child) -> Fact:
         try:

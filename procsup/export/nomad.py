@@ -1,0 +1,192 @@
+"""Nomad: a job with a group for each process type, a batch job for each that ends by itself, and secret variables."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+
+from procsup.export import container
+from procsup.export.dns_names import dns_names
+from procsup.export.hcl_text import Block, to_hcl
+from procsup.export.model import PRIVATE, PUBLIC, App, Export, File, Type
+from procsup.export.stopping import ending_signal, is_named, other_signals_unsaid, signal_name
+from procsup.export.unsaid import unsaid
+
+_CANNOT = {
+    "depends_on": "all groups start at once, and again until what they need is there",
+    "ready": "it asks a port or a page, and reads no output",
+}
+# In almost every text of a job, Nomad itself fills this in when a task starts, and there is no way to ask it not to.
+_FILLED_IN = re.compile(r"\$\{[A-Za-z0-9_.-]+\}")
+_INDEX = "$NOMAD_ALLOC_INDEX"
+_MEGAHERTZ = 1000  # that a core is taken for
+_LONGEST_GRACE = 30  # unless the client allows more
+_TIMEOUT = "5s"
+_TRIES = 3
+# Each variable on a line of its own, as JSON: so no value is taken for anything else.
+_TEMPLATE = '{{ with nomadVar "%s" }}{{ range .Tuples }}{{ .K }}={{ printf "%%s" .V | toJSON }}\n{{ end }}{{ end }}'
+
+
+def write(app: App) -> Export:
+    labels = dns_names(of.name for of in app.types)
+    first = container.first_numbers(app)
+    files: dict[str, File] = {}
+    groups: list[Block] = []
+    private = False
+    for of in app.types:
+        label = labels[of.name]
+        job = f"{app.slug}-{label}" if _ends(of) else app.slug
+        plain, hidden = _variables(app, of)
+        path = f"nomad/jobs/{job}/{label}"
+        if hidden:
+            spec = {"Namespace": "default", "Path": path, "Items": hidden}
+            text = json.dumps(spec, indent=2, ensure_ascii=False) + "\n"
+            files[f"secrets/{label}.nv.json"] = File(text.encode(), PRIVATE)
+        group = _group(app, of, label, first.get(of.name), plain, path if hidden else None)
+        if _ends(of):
+            mode = PRIVATE if of.command.secret else PUBLIC
+            files[f"jobs/{label}.nomad.hcl"] = File(to_hcl(_job(job, "batch", [group])).encode(), mode)
+        else:
+            private = private or of.command.secret
+            groups.append(group)
+    if groups:
+        text = to_hcl(_job(app.slug, "service", groups))
+        files[f"{app.slug}.nomad.hcl"] = File(text.encode(), PRIVATE if private else PUBLIC)
+    told = (*container.sentences(app, "nomad"), *unsaid(_left_out(app), "nomad", _CANNOT), *_sentences(app, labels))
+    main = f"{app.slug}.nomad.hcl" if groups else "jobs/*"
+    put = 'for f in {}/secrets/*; do nomad var put -force -in=json "@$f"; done; ' if _any(files, "secrets/") else ""
+    return Export(files, told, f"{put}nomad job run {{}}/{main}")
+
+
+def _any(files: Mapping[str, File], start: str) -> bool:
+    return any(path.startswith(start) for path in files)
+
+
+def _variables(app: App, of: Type) -> tuple[dict[str, str], dict[str, str]]:
+    """Those that may stand in the job, and those that may not: for their secrets, or as Nomad would change them."""
+    found = container.contents(app, of)
+    changed = {name: value for name, value in found.plain.items() if _FILLED_IN.search(value)}
+    plain = {name: value for name, value in found.plain.items() if name not in changed}
+    return {**plain, "PS": "${NOMAD_ALLOC_NAME}"}, {**found.secret, **changed}
+
+
+def _job(name: str, kind: str, groups: list[Block]) -> Block:
+    return Block("job", (name,), {"type": kind}, groups)
+
+
+def _group(
+    app: App, of: Type, label: str, first: int | None, variables: Mapping[str, str], hidden: str | None
+) -> Block:
+    """`first`: the number of its first copy, where they have numbers; `hidden`: the path of its other variables."""
+    blocks = [_restarting(of)]
+    if of.release or of.restart == "never" or of.max_restarts is not None:
+        blocks.append(Block("reschedule", (), {"attempts": 0, "unlimited": False}))
+    if container.serves(of):
+        blocks.append(Block("network", (), {}, [Block("port", ("main",), {"to": of.port})]))
+        blocks.append(_service(app, of, label))
+    blocks.append(_task(app, of, label, first, variables, hidden))
+    return Block("group", (label,), {"count": 1 if of.release else of.count}, blocks)
+
+
+def _task(app: App, of: Type, label: str, first: int | None, variables: Mapping[str, str], hidden: str | None) -> Block:
+    if first is None:
+        argv = container.apart_argv(of, _FILLED_IN, of.first.unique_int)
+    else:
+        argv = container.counted_argv(of, _INDEX, first, _FILLED_IN)
+    config: dict[str, object] = {"image": container.image_of(app), "entrypoint": argv, "init": True}
+    if (folder := container.folder_elsewhere(of)) is not None:
+        config["work_dir"] = folder
+    if container.serves(of):
+        config["ports"] = ["main"]
+    mounts = [
+        Block("mount", (), {"type": "volume", "source": f"{app.slug}.{of.name}.{each.name}", "target": target})
+        for each in of.mounts
+        for target in (container.mount_point(each),)
+    ]
+    task: dict[str, object] = {"driver": "docker", "env": dict(variables)}
+    if of.user is not None:
+        task["user"] = of.user
+    task |= {"kill_signal": _kill_signal(of), "kill_timeout": _seconds(of.grace)}
+    blocks = [Block("config", (), config, mounts)]
+    if hidden is not None:
+        told = {"data": _TEMPLATE % hidden, "destination": "secrets/variables.env", "env": True}
+        blocks.append(Block("template", (), told))
+    if limits := _limits(of):
+        blocks.append(Block("resources", (), limits))
+    return Block("task", (label,), task, blocks)
+
+
+def _kill_signal(of: Type) -> str:
+    number = ending_signal(of)
+    return f"SIG{signal_name(number)}" if is_named(number) else "SIGTERM"
+
+
+def _restarting(of: Type) -> Block:
+    if of.release or of.restart == "never":
+        return Block("restart", (), {"attempts": 0, "mode": "fail"})
+    attempts, mode = (10, "delay") if of.max_restarts is None else (of.max_restarts, "fail")
+    how = {"attempts": attempts, "interval": _seconds(of.restart_window), "delay": "1s", "mode": mode}
+    return Block("restart", (), how)
+
+
+def _service(app: App, of: Type, label: str) -> Block:
+    checks = []
+    if of.ready is not None and of.ready.kind in {"port", "http"}:
+        page = {"type": "http", "path": of.ready.what} if of.ready.kind == "http" else {"type": "tcp"}
+        checks.append(Block("check", (), {"name": "ready", **page, "interval": "5s", "timeout": _TIMEOUT}))
+    if of.live is not None:
+        pause = {"interval": _seconds(max(1.0, of.live_interval)), "timeout": _TIMEOUT}
+        again = Block("check_restart", (), {"limit": _TRIES, "grace": _seconds(of.ready_timeout)})
+        checks.append(Block("check", (), {"name": "live", "type": "http", "path": of.live.what, **pause}, [again]))
+    return Block("service", (), {"name": f"{app.slug}-{label}"[:63], "port": "main", "provider": "nomad"}, checks)
+
+
+def _limits(of: Type) -> dict[str, object]:
+    found: dict[str, object] = {}
+    if of.limits.cpu is not None:
+        found["cpu"] = max(1, round(of.limits.cpu * _MEGAHERTZ))
+    if of.limits.memory is not None:
+        found["memory"] = max(10, math.ceil(of.limits.memory / (1 << 20)))
+    return found
+
+
+def _ends(of: Type) -> bool:
+    """What a service ends by itself is started again; only a batch job may end well."""
+    return of.release or of.one_shot or of.restart != "always"
+
+
+def _left_out(app: App) -> App:
+    """Without the keys that are said for some types, and not for others."""
+
+    def asks(of: Type) -> bool:
+        return of.ready is not None and of.ready.kind in {"port", "http"}
+
+    return app._replace(
+        types=tuple(
+            of._replace(said=tuple(each for each in of.said if each.key != "ready" or not asks(of))) for of in app.types
+        )
+    )
+
+
+def _sentences(app: App, labels: Mapping[str, str]) -> Iterator[str]:
+    yield from other_signals_unsaid(app, "nomad")
+    for of in app.types:
+        label = labels[of.name]
+        if label != of.name:
+            yield f"{of.name} is called {label}, as services of nomad are"
+        if not is_named(ending_signal(of)):
+            yield f"{of.name}: stop = {signal_name(ending_signal(of))}: nomad has no name for it, and sends TERM"
+        if _ends(of):
+            yield f"{of.name}: a batch job of its own, which runs when you say so: nomad job run jobs/{label}.nomad.hcl"
+        if of.limits.cpu is not None:
+            yield f"{of.name}: nomad counts megahertz: {_MEGAHERTZ} are taken for each core"
+        if of.grace > _LONGEST_GRACE:
+            yield f"{of.name}: its {of.grace:g} s want max_kill_timeout in the clients' configuration"
+        if of.mounts:
+            yield f"{of.name}: mounts are volumes of Docker, on the client where a copy happens to run"
+
+
+def _seconds(number: float) -> str:
+    return f"{math.ceil(number * 1000)}ms" if number != math.floor(number) else f"{number:.0f}s"
