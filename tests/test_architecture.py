@@ -60,6 +60,8 @@ RULES: dict[str, May] = {
             "procsup.config",
             "procsup.output",
             "procsup.control.server",
+            "procsup.control.visitors",
+            "procsup.control.listener",
             "procsup.control.protocol",
             "procsup.control.address",
             "procsup.control.peer",

@@ -60,6 +60,7 @@ class Chaos:
             self._narrow: 0.6,
             self._freeze: 0.5,
             self._look: 6,
+            self._upgrade: 1,
         }
 
     def disturb(self, seconds: float) -> None:
@@ -183,6 +184,11 @@ class Chaos:
     def _look(self) -> None:
         self._journal.happened("status")
         self._clients.ask("status", usage=self._chance.random() < 0.5)
+
+    def _upgrade(self) -> None:
+        """Whatever is being carried out; if it takes too long it is refused, and that is right."""
+        self._journal.happened("upgrade in place")
+        self._clients.order("upgrade")
 
     # Files
 

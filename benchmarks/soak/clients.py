@@ -174,9 +174,15 @@ class Clients:
         try:
             _result(order.answer)
         except Refused as refused:
-            if refused.args[0] != _NO_SUCH_NAME:
+            if refused.args[0] != _NO_SUCH_NAME and not _right_to_refuse(order.what, refused.args[1], self.narrow):
                 self._journal.wrong(f"{order.what} was refused: {refused}")
         return True
+
+
+def _right_to_refuse(what: str, why: str, narrow: bool) -> bool:
+    """An upgrade waits for others only so long; and what a Python needs to begin with may not be there."""
+    patience = "another upgrade is under way" in why or "try again when that is over" in why
+    return what.startswith("upgrade") and (patience or narrow or "Too many open files" in why)
 
 
 def _result(answer: bytes | bytearray) -> Any:

@@ -46,6 +46,7 @@ class Ear:
         self.told: dict[int, Told] = {}
         self.spawns = 0
         self.bursts = 0
+        self.upgrades = 0
         self.hears = threading.Event()
         self.hears.set()
         self._journal = journal
@@ -90,6 +91,8 @@ class Ear:
             told = self.told.get(int(started[2]))
             if told is not None and told.name != started[1].decode():
                 del self.told[int(started[2])]
+        elif text.startswith(b"upgraded from "):
+            self.upgrades += 1
         elif _TROUBLE.search(text):
             self._journal.wrong(f"procsup says: {text.decode(errors='replace')}")
         else:

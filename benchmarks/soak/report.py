@@ -14,9 +14,10 @@ PREFACE = """\
 
 procsup with some 60 processes of nine kinds (some ignore SIGTERM, some crash, some have a child in a session of its
 own, some listen on their port), which a generator disturbs at random: kills, suspensions, commands, reloads, clients
-that hang or are killed, bursts of output, a reader that pauses, no free descriptors, a suspended supervisor. About
-every five seconds it stops for a moment and checks that all is as it was asked for: no more and no fewer processes,
-none twice, numbers unique, every line there, commands answered within a second, memory and descriptors as at first.
+that hang or are killed, bursts of output, a reader that pauses, no free descriptors, a suspended supervisor, upgrades
+in place. About every five seconds it stops for a moment and checks that all is as it was asked for: no more and no
+fewer processes, none twice, numbers unique, every line there, commands answered within a second, memory and
+descriptors as at first.
 What is done stands in `benchmarks/soak/chaos.py`, what is checked in `invariants.py`. The seed makes the same choices
 again, not the same moments. This page is made by the command below; do not edit it.
 """
@@ -58,6 +59,7 @@ def markdown(
         "events": f"{journal.kinds.total()}: {events}",
         "processes started": str(ear.spawns),
         "bursts of 20,000 lines read to their end": str(ear.bursts),
+        "upgrades in place": str(ear.upgrades),
         "checks": str(journal.checks),
         "violations": str(len(journal.violations)),
         "commands timed": str(len(took)),

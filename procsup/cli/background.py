@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from typing import NoReturn
 
@@ -13,6 +12,7 @@ import click
 
 from procsup.cli.options import environment
 from procsup.config.project import Project
+from procsup.config.reader import ProjectReader
 from procsup.control.address import make_private, project_folder
 from procsup.errors import ProcsupError
 from procsup.runtime.inherited import descriptors_in_use
@@ -26,9 +26,7 @@ def log_path(root: str) -> str:
     return os.path.join(folder, "output.log")
 
 
-def become_background(
-    report: int, log: str, project: Project, read: Callable[[], Project], options: RunOptions
-) -> NoReturn:
+def become_background(report: int, log: str, project: Project, read: ProjectReader, options: RunOptions) -> NoReturn:
     """In the child: a session of its own, no terminal, and the log as its output."""
     os.setsid()
     os.dup2(os.open(os.devnull, os.O_RDWR), 0)

@@ -26,6 +26,7 @@ COMMANDS = {
     "reload": "reload",
     "wait": "wait",
     "logs": "logs",
+    "upgrade": "upgrade",
     "shutdown": "control",
     "attach": "attach",
     "run": "run",
@@ -39,6 +40,10 @@ COMMANDS = {
     "export": "export",
     "completion": "completion",
 }
+
+
+# How a supervisor of another version calls us, when we are tried, and when we are to take its place: a promise to all.
+SUCCESSION = (["--try"], ["--take-over"], ["--take-back"])
 
 
 class CommandsOnDemand(click.Group):
@@ -100,6 +105,10 @@ def run() -> int:
     """The command that was typed; its exit code."""
     stand_in_for_closed_streams()
     try:
+        if sys.argv[1:2] in SUCCESSION:
+            from procsup.cli.succession import succeed
+
+            return succeed(*sys.argv[1:3])
         result = procsup.main(prog_name="procsup", standalone_mode=False, auto_envvar_prefix="PROCSUP")
         sys.stdout.flush()
     except BaseException as error:

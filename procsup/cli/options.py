@@ -15,6 +15,7 @@ from procsup.errors import ConfigError, NotRunning, ProcsupError
 if TYPE_CHECKING:
     from procsup.config.location import Location
     from procsup.config.project import Project, ProjectOptions
+    from procsup.config.reader import ProjectReader
     from procsup.control.client import Client
 
 Command = Callable[..., Any]
@@ -86,27 +87,16 @@ class Common(NamedTuple):
         """Read the files once. Raises ConfigError."""
         return self.project_reader(port)()
 
-    def project_reader(
-        self, port: int | None = None, environ: Mapping[str, str] | None = None
-    ) -> Callable[[], Project]:
+    def project_reader(self, port: int | None = None, environ: Mapping[str, str] | None = None) -> ProjectReader:
         """Reads the files as often as it is called, from the folder where procsup was started; standard input once.
 
         `environ` is what the app inherits, if that is not all that we did.
         """
-        from procsup.config.files import read_standard_input
-        from procsup.config.lookup import STDIN_SHOWN
-        from procsup.config.project import load_project
+        from procsup.config.reader import ProjectReader
 
-        options, cwd = self.project_options(port), working_folder()
-        inherited = environment() if environ is None else environ
-        seen: list[bytes] = []
-
-        def standard_input() -> bytes:
-            if not seen:
-                seen.append(read_standard_input(STDIN_SHOWN))
-            return seen[0]
-
-        return lambda: load_project(options, inherited, cwd, standard_input)
+        return ProjectReader(
+            self.project_options(port), environment() if environ is None else environ, working_folder()
+        )
 
     def locate(self) -> Location:
         """The root that `start` would take. Raises ConfigError where a .env says which, and is broken."""

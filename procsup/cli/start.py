@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -24,6 +23,7 @@ from procsup.errors import UsageError
 
 if TYPE_CHECKING:
     from procsup.config.project import Project
+    from procsup.config.reader import ProjectReader
     from procsup.config.settings import Settings
     from procsup.runtime.child import Window
     from procsup.runtime.options import RunOptions
@@ -230,7 +230,7 @@ def _window(taken: int) -> Window:
     return Window(rows - taken, columns) if rows > taken and columns else Window()
 
 
-def _detach(project: Project, read: Callable[[], Project], options: RunOptions) -> int:
+def _detach(project: Project, read: ProjectReader, options: RunOptions) -> int:
     """Fork; the child becomes the supervisor and says through a pipe how it went."""
     from procsup.cli.background import await_supervisor, become_background, log_path
     from procsup.runtime.inherited import prepare_descriptors

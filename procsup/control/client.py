@@ -35,6 +35,7 @@ class Client:
         self._path = path
         self._unread = bytearray()
         self._last_id = 0
+        self._asked: tuple[str, dict[str, object]] = ("info", {})
 
     @classmethod
     def connect(cls, path: str, patience: float = PATIENCE) -> Client:
@@ -67,6 +68,7 @@ class Client:
     def begin(self, method: str, /, **params: object) -> None:
         """Ask for a stream, whose messages `receive` gives; `ended` is true once its answer has come."""
         self.ended = False
+        self._asked = method, params
         self._send(method, params, PATIENCE)
         self._connection.settimeout(None)
 
@@ -80,9 +82,14 @@ class Client:
         received: list[tuple[str, dict[str, object]]] = []
         while not self.ended and (not received or b"\n" in self._unread):
             match self._next_message():
+                case {"method": "resumed"}:  # by another version of the supervisor, which wants to be asked
+                    method, asked = self._asked
+                    self.begin(method, **asked)
                 case {"method": str(method), "params": dict(params)}:
                     if "raw" in params:
                         params["raw"] = self._next_bytes(params["raw"])
+                    if "number" in params:
+                        self._asked[1]["after"] = params["number"]
                     received.append((method, params))
                 case {"error": {"code": int(code), "message": str(text)}}:
                     raise _error(code, text)

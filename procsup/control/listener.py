@@ -58,6 +58,13 @@ def listen(path: str) -> Listener:
     return Listener(listening, path, (found.st_dev, found.st_ino))
 
 
+def adopt(descriptor: int, inode: tuple[int, int], path: str) -> Listener:
+    """One that another has made, and handed over. Raises OSError where it is none."""
+    listening = socket.socket(fileno=descriptor)
+    listening.setblocking(False)
+    return Listener(listening, path, inode)
+
+
 def _clear(path: str) -> None:
     try:
         found = os.lstat(path)

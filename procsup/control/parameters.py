@@ -38,6 +38,11 @@ def text(value: object, where: str) -> None:
         raise ValueError(f"{where} must be a string")  # noqa: TRY004
 
 
+def path(value: object, where: str) -> None:
+    if value is not None and not (isinstance(value, str) and value.startswith("/") and "\0" not in value):
+        raise ValueError(f"{where} must be an absolute path, or null")
+
+
 def size(value: object, where: str) -> None:
     if type(value) is not int or not 0 < value < 65536:
         raise ValueError(f"{where} must be a whole number from 1 to 65535")

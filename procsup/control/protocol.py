@@ -22,6 +22,7 @@ from procsup.control.parameters import (
     moment,
     name,
     names,
+    path,
     size,
     some_names,
     text,
@@ -61,17 +62,23 @@ class Parameter(NamedTuple):
 
 
 class Method(NamedTuple):
+    """`repeatable`: it changes nothing, so it may be carried out a second time."""
+
     doc: str
     parameters: Mapping[str, Parameter]
+    repeatable: bool = False
 
 
 METHODS: Mapping[str, Method] = {
-    "info": Method("Who runs here: app, root, pid and version; and the folder of its state.", {}),
+    "info": Method(
+        "Who runs here: app, root, pid, version and how often it was upgraded; and the folder of its state.", {}, True
+    ),
     "status": Method(
         "Every instance, its state and why; usage: false leaves out CPU and memory, which cost a look at each process.",
         {"usage": Parameter(boolean, required=False, default=True)},
+        True,
     ),
-    "formation": Method("How many instances each process type should have.", {}),
+    "formation": Method("How many instances each process type should have.", {}, True),
     "scale": Method(
         "Sets counts or changes them; answers once accepted, or with wait: true once all of it is up or gone.",
         {"changes": Parameter(changes), "wait": Parameter(boolean, required=False, default=False)},
@@ -93,19 +100,27 @@ METHODS: Mapping[str, Method] = {
             "ready": Parameter(boolean, required=False, default=False),
             "timeout": Parameter(duration, required=False, default=60.0),
         },
+        True,
     ),
     "logs": Method(
-        "What they said lately, in order: the last lines of all, or all that is kept; follow: true goes on with more; "
-        "raw: true sends it as bytes behind the messages.",
+        "What they said lately, in order: the last lines of all, or all that is kept; follow: true goes on with more. "
+        "after: what comes behind the place of that number, as notifications tell it. raw: true sends what was said as "
+        "bytes behind the messages.",
         {
             "names": Parameter(names, required=False, default=()),
             "lines": Parameter(count_or_all, required=False),
             "since": Parameter(moment, required=False),
             "follow": Parameter(boolean, required=False, default=False),
             "raw": Parameter(boolean, required=False, default=False),
+            "after": Parameter(count_or_all, required=False),
         },
+        True,
     ),
-    "attach": Method("What an instance's terminal shows, copy after copy.", {"name": Parameter(name)}),
+    "attach": Method(
+        "What an instance's terminal shows, copy after copy; after: what follows the place of that number.",
+        {"name": Parameter(name), "after": Parameter(count_or_all, required=False)},
+        True,
+    ),
     "type": Method(
         "Types at an instance's terminal; bytes that are no UTF-8 as lone surrogates.",
         {"name": Parameter(name), "text": Parameter(text)},
@@ -114,7 +129,13 @@ METHODS: Mapping[str, Method] = {
         "Gives an instance's terminal another size.",
         {"name": Parameter(name), "rows": Parameter(size), "columns": Parameter(size)},
     ),
-    "environment": Method("Variables, folder and user of an instance, secrets in clear.", {"name": Parameter(name)}),
+    "environment": Method(
+        "Variables, folder and user of an instance, secrets in clear.", {"name": Parameter(name)}, True
+    ),
+    "upgrade": Method(
+        "Becomes another version in the same process; it is answered by that one. python: the interpreter to run it.",
+        {"python": Parameter(path, required=False)},
+    ),
     "shutdown": Method("Stops everything and ends the supervisor.", {}),
 }
 

@@ -11,7 +11,7 @@ import contextlib
 import errno
 import os
 import socket
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 
 from procsup.control.connection import STALLED, Connection
 from procsup.control.listener import Listener, listen
@@ -25,6 +25,7 @@ from procsup.control.protocol import (
     error_answer,
     parse_request,
 )
+from procsup.control.visitors import Visitor
 from procsup.control.watch import POLL, RemovalWatch
 from procsup.errors import ProcsupError
 
@@ -58,11 +59,48 @@ class ControlServer:
         self._reserve: int | None = None
         self._resume: asyncio.TimerHandle | None = None
         self._complained = False
+        self._may_go_on = asyncio.Event()
+        self._may_go_on.set()
 
     async def start(self) -> None:
         """Raises AlreadyRunning if somebody answers at the path, ProcsupError if the place is not safe."""
+        self._begin(listen(self.path))
+
+    def take_over(self, listener: Listener, visitors: Iterable[Visitor], outcome: Mapping[str, object] | str) -> None:
+        """Go on with another's listener, and with those whom it had let in.
+
+        Who waits for that is told the outcome: a result, or why it is none.
+        """
+        self._begin(listener)
+        for each in visitors:
+            client = socket.socket(fileno=each.descriptor)
+            words = each.unsent
+            if each.waits and isinstance(outcome, str):
+                words = error_answer(each.number, 1, outcome)
+            elif each.waits:
+                words = b"".join(answer(each.number, outcome))
+            self._welcome(client, words, each.unread)
+
+    @property
+    def listener(self) -> Listener:
+        if self._listener is None:
+            raise RuntimeError("nobody listens")
+        return self._listener
+
+    @property
+    def connections(self) -> Iterable[Connection]:
+        return self._connections.values()
+
+    def hold(self, held: bool) -> None:
+        """Who asks waits until this is over."""
+        if held:
+            self._may_go_on.clear()
+        else:
+            self._may_go_on.set()
+
+    def _begin(self, listener: Listener) -> None:
         self._loop = asyncio.get_running_loop()
-        self._listener = listen(self.path)
+        self._listener = listener
         self._reserve = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
         self._watch = RemovalWatch(self._look_after_socket, poll=self._poll)
         self._loop.add_reader(self._listener.socket, self._accept)
@@ -147,7 +185,7 @@ class ControlServer:
         if self._listener is not None:
             self._loop.add_reader(self._listener.socket, self._accept)
 
-    def _welcome(self, client: socket.socket) -> None:
+    def _welcome(self, client: socket.socket, unsent: bytes = b"", unread: bytes = b"") -> None:
         client.setblocking(False)
         try:
             peer = peer_of(client)
@@ -159,7 +197,7 @@ class ControlServer:
                 client.send(error_answer(None, 1, f"this supervisor takes no commands from user {peer.uid}"))
             client.close()
             return
-        connection = Connection(client, peer, self._serve)
+        connection = Connection(client, peer, self._serve, self._may_go_on, unsent, unread)
         task = self._loop.create_task(connection.converse())
         self._connections[task] = connection
         task.add_done_callback(self._conversation_ended)

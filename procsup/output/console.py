@@ -141,6 +141,11 @@ class Console:
             data = Sanitizer().feed(data)  # it may quote a command or a process name, which others chose
         self.lines(self._own, b"", data, len(data))
 
+    def make_room(self) -> None:
+        """The line at the foot goes, until there is something new to show."""
+        if self._foot is not None:
+            self._writer.write(self._foot.wipe())
+
     async def flush_pending(self, timeout: float) -> bool:
         """Ends an unfinished line and waits until all is written; False if that took longer than `timeout`."""
         if self._foot is not None:

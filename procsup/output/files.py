@@ -77,17 +77,17 @@ class LogFiles:
     # What an audience hears
 
     def lines(self, source: Source, head: bytes, data: bytes, end: int) -> None:
-        log = self._log(source)
+        log = self.log(source.name)
         self._write(source.name, log, log.weave.lines(source, head, data, end))
         if log.weave.waiting:
             self._have_patience()
 
     def partial(self, source: Source, text: bytes) -> None:
-        log = self._log(source)
+        log = self.log(source.name)
         self._write(source.name, log, log.weave.partial(source, text))
 
     def ended(self, source: Source, rest: bytes, newline: bytes) -> None:  # noqa: ARG002 (nothing is added)
-        log = self._log(source)
+        log = self.log(source.name)
         self._write(source.name, log, log.weave.ended(source, rest))
         if log.weave.waiting:
             self._loop.call_soon(self._release, source.name)
@@ -122,11 +122,12 @@ class LogFiles:
 
     # How it gets there
 
-    def _log(self, source: Source) -> _Log:
-        log = self._logs.get(source.name)
+    def log(self, name: str) -> _Log:
+        """That of an instance."""
+        log = self._logs.get(name)
         if log is None:
-            path = os.path.join(self._folder.path, f"{source.name}.log")
-            log = self._logs[source.name] = _Log(LogFile(path, self._folder.size, self._folder.older))
+            path = os.path.join(self._folder.path, f"{name}.log")
+            log = self._logs[name] = _Log(LogFile(path, self._folder.size, self._folder.older))
         return log
 
     def _write(self, name: str, log: _Log, buffers: Sequence[Buffer]) -> None:

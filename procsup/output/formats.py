@@ -22,7 +22,12 @@ _COLORS = ("36", "33", "32", "35", "34", "96", "93", "92", "95", "94")
 
 
 class Format(Protocol):
-    """`continues`: what is said goes on in the same source's unfinished line, at the end of the output so far."""
+    """`continues`: what is said goes on in the same source's unfinished line, at the end of the output so far.
+
+    `held` is as much of that line as was not given yet.
+    """
+
+    held: bytes
 
     def set_names(self, names: Iterable[str], types: Iterable[str]) -> None: ...
 
@@ -40,6 +45,7 @@ class Format(Protocol):
 
 class TextFormat:
     def __init__(self, style: Style) -> None:
+        self.held = b""
         self._style = style
         self._width = len(OWN_NAME)
         self._colors: dict[str, str] = {}
@@ -104,6 +110,7 @@ class JsonFormat:
     def __init__(self, style: Style) -> None:
         import json  # only who asks for JSON pays for it
 
+        self.held = b""
         # On a terminal nothing but ASCII: C1 control characters would act on it.
         self._encode = json.JSONEncoder(ensure_ascii=style.terminal).encode
 

@@ -77,9 +77,7 @@ class History:
         self._closed = False
 
     def take(self, source: Source, chunk: bytes) -> None:
-        ring = self._rings.get(source.name)
-        if ring is None:
-            ring = self._rings[source.name] = _Ring()
+        ring = self.ring(source.name)
         before, offset = ring.size, ring.said
         cut = len(chunk) + _COST > self._limit
         if cut:
@@ -97,6 +95,13 @@ class History:
             self._make_room()
         if self._waiting:
             self._wake()
+
+    def ring(self, name: str) -> _Ring:
+        """That of an instance."""
+        ring = self._rings.get(name)
+        if ring is None:
+            ring = self._rings[name] = _Ring()
+        return ring
 
     def names(self) -> list[str]:
         """All who ever said something, the dead too."""

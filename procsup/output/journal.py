@@ -62,7 +62,7 @@ class JournalFormat:
     def __init__(self, app: str) -> None:
         self._app = app
         self._fields: dict[Source, bytes] = {}
-        self._held = b""  # the unfinished line at the end of the output
+        self.held = b""  # the unfinished line at the end of the output
 
     def set_names(self, names: Iterable[str], types: Iterable[str]) -> None:
         pass
@@ -77,17 +77,17 @@ class JournalFormat:
         continues: bool,
     ) -> Sequence[Buffer]:
         if continues:
-            head = self._held + head
-        self._held = b""
+            head = self.held + head
+        self.held = b""
         fields = self._fields_of(source)
         return [b"%s%s\n" % (fields, line) for line in (head + data[: end - 1]).split(b"\n")]
 
     def piece(self, source: Source, text: bytes, now: float, continues: bool) -> bytes:  # noqa: ARG002
-        self._held = self._held + text if continues else text
-        return self.line_end(source) if len(self._held) >= LINE_AT_MOST else b""
+        self.held = self.held + text if continues else text
+        return self.line_end(source) if len(self.held) >= LINE_AT_MOST else b""
 
     def line_end(self, source: Source) -> bytes:
-        text, self._held = self._held, b""
+        text, self.held = self.held, b""
         return b"%s%s\n" % (self._fields_of(source), text) if text else b""
 
     def _fields_of(self, source: Source) -> bytes:

@@ -43,7 +43,7 @@ class PlainLines:
         return chunk.removesuffix(b"\r").replace(b"\r\n", b"\n")
 
 
-class _Stream:
+class Stream:
     """One pipe, and who hears what comes through it."""
 
     __slots__ = ("cooked", "fd", "patient", "paused", "source", "speakers", "watch")
@@ -82,8 +82,8 @@ class Pump:
         self._taps: tuple[Tap, ...] = tuple(taps)
         self._audiences = tuple(audiences)
         self._silence = silence
-        self._streams: dict[str, list[_Stream]] = {}
-        self._paused: deque[_Stream] = deque()  # first come, first served; never any while the console takes more
+        self._streams: dict[str, list[Stream]] = {}
+        self._paused: deque[Stream] = deque()  # first come, first served; never any while the console takes more
         console.on_drained = self._resume
 
     def also_to(self, tap: Tap) -> None:
@@ -103,11 +103,15 @@ class Pump:
         `watch`, for a terminal's, hears each chunk before anybody else, and an empty one at the end.
         """
         os.set_blocking(fd, False)
-        source = Source(name, type, stream, pid)
-        quiet = name in self._quiet or type in self._quiet
-        new = _Stream(source, fd, not quiet, tuple(self._speakers(source, quiet)), watch)
-        self._streams.setdefault(name, []).append(new)
+        self.listen(Source(name, type, stream, pid), fd, watch)
+
+    def listen(self, source: Source, fd: int, watch: Watch | None) -> Stream:
+        """Takes over a descriptor that does not block; see `attach`."""
+        quiet = source.name in self._quiet or source.type in self._quiet
+        new = Stream(source, fd, not quiet, tuple(self._speakers(source, quiet)), watch)
+        self._streams.setdefault(source.name, []).append(new)
         self._loop.add_reader(fd, self._readable, new)
+        return new
 
     def _speakers(self, source: Source, quiet: bool) -> list[Speaker]:
         speakers = []
@@ -151,7 +155,7 @@ class Pump:
         for name in tuple(self._streams):
             self.detach(name)
 
-    def _readable(self, stream: _Stream) -> None:
+    def _readable(self, stream: Stream) -> None:
         if self._console.full and stream.patient:
             self._loop.remove_reader(stream.fd)
             stream.paused = True
@@ -176,7 +180,7 @@ class Pump:
                 self._loop.add_reader(stream.fd, self._readable, stream)
                 self._readable(stream)
 
-    def _read(self, stream: _Stream) -> bytes | None:
+    def _read(self, stream: Stream) -> bytes | None:
         """None where there is nothing to read now, empty at the end."""
         try:
             return os.read(stream.fd, CHUNK)
@@ -185,7 +189,7 @@ class Pump:
         except OSError:  # EIO: how a terminal's master side learns that the last slave was closed
             return b""
 
-    def _take(self, stream: _Stream, chunk: bytes) -> None:
+    def _take(self, stream: Stream, chunk: bytes) -> None:
         if stream.watch is not None and stream.cooked is not None:
             stream.watch(chunk)
             chunk = stream.cooked.feed(chunk)
@@ -194,7 +198,7 @@ class Pump:
         for speaker in stream.speakers:
             speaker.say(chunk)
 
-    def _end(self, stream: _Stream) -> None:
+    def _end(self, stream: Stream) -> None:
         if stream.watch is not None:
             stream.watch(b"")
         for speaker in stream.speakers:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import signal
 import socket
 import threading
 from collections.abc import Callable, Sequence
@@ -40,6 +41,19 @@ class Link:
     def connected(self) -> bool:
         return self._socket is not None
 
+    @property
+    def descriptor(self) -> int | None:
+        return self._socket.fileno() if self._socket is not None else None
+
+    def adopt(self, descriptor: int) -> None:
+        """Go on with a connection that was made before."""
+        self._socket = socket.socket(fileno=descriptor)
+        self._watch(self._socket)
+
+    def _watch(self, connected: socket.socket) -> None:
+        if self._address.kind != "unix":  # there an error shows at the next write
+            self._loop.add_reader(connected.fileno(), self._hear)
+
     async def connect(self, probe: bytes | None) -> None:
         """`probe` is sent, and must not be refused. Raises OSError."""
         self.close()
@@ -50,8 +64,7 @@ class Link:
             except OSError as error:
                 failure = error
             else:
-                if self._address.kind != "unix":  # there an error shows at the next write
-                    self._loop.add_reader(self._socket.fileno(), self._hear)
+                self._watch(self._socket)
                 return
         self._ask_again()
         raise failure or OSError("the host has no address")
@@ -131,6 +144,7 @@ class Link:
         threading.Thread(target=self._ask, args=(self._asked,), daemon=True).start()
 
     def _ask(self, answer: asyncio.Future[list[Place]]) -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())  # they are the loop's to hear
         try:
             found = self._address.resolve()
         except UsageError:

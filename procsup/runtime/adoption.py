@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 from asyncio import AbstractEventLoop, TimerHandle
-from collections.abc import Container
+from collections.abc import Container, Set
 from contextlib import suppress
 
 from procsup.runtime.census import Census, cookie_of
@@ -55,6 +55,11 @@ class Adoption:
         if self.works:
             be_subreaper(False)
             self._loop.remove_signal_handler(signal.SIGCHLD)
+
+    def go_on(self, escaped: Set[str]) -> None:
+        """In the place of another, who knew who has escaped; somebody may have ended meanwhile."""
+        self._escaped |= escaped
+        self.begin_to_reap()
 
     def strangers(self) -> list[int]:
         """Our children that nobody waits for, but for those that are dead: these are reaped."""

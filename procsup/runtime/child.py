@@ -67,11 +67,16 @@ class Child(NamedTuple):
 class Spawner:
     """Starts children that all share one silent stdin and the limits that procsup itself was started with."""
 
-    def __init__(self, spawn: SpawnCall | None = None) -> None:
+    def __init__(
+        self,
+        spawn: SpawnCall | None = None,
+        stdin: tuple[int, int] | None = None,
+        limit: tuple[int, int] | None = None,
+    ) -> None:
         self._spawn = spawn or posix_spawn
         # Open and never written to: a child that reads waits, one that watches for the end of file stays.
-        self._stdin, self._stdin_writer = os.pipe()
-        self._inherited_limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._stdin, self._stdin_writer = stdin or os.pipe()
+        self._inherited_limit = limit or resource.getrlimit(resource.RLIMIT_NOFILE)
         self._own_limit = self._raise_limit()
         self._low = _LowDescriptors(self._stdin, 0 if self._own_limit == self._inherited_limit[0] else _LOW)
 

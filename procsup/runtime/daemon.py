@@ -68,7 +68,6 @@ class Daemon:
         console: Console,
         pump: Pump,
         keeper: FormationKeeper,
-        guardian: int | None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self.project = project
@@ -77,6 +76,7 @@ class Daemon:
         self.keeper = keeper
         self.finished: asyncio.Future[int] = self._loop.create_future()
         self.tally = Tally()
+        self.upgrades = 0  # how often this process has become another version
         self.troubles_elsewhere: Callable[[], list[str]] = list  # of those who are told lines beside the console
         self.supervisor = beginning.supervisor
         self.confinement = beginning.confinement or Confinement(beginning.cgroups)
@@ -90,8 +90,7 @@ class Daemon:
             explain=self.confinement.why_ended,
             portable=options.portable,
         )
-        if guardian is not None:
-            self._processes.others.add(guardian)
+        self.others = self._processes.others
         self._inbox: deque[_Entry] = deque()
         self._working = False
         self._alarm: asyncio.TimerHandle | None = None
@@ -134,6 +133,11 @@ class Daemon:
             return "procsup itself is being stopped"  # so nothing brings it back
         waits_for, missing = list(self.supervisor.waits_for(instance)), self.readiness.missing(instance.name)
         return why(instance, self.now(), waits_for, missing, self.readiness.says(instance.name))
+
+    @property
+    def busy(self) -> bool:
+        """Something has happened that nobody has looked at yet."""
+        return self._working or self._processes.busy
 
     @property
     def terminals(self) -> Terminals:

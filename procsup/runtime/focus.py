@@ -35,6 +35,10 @@ class Focus:
         self._over = False
         terminals.on_new = self._appeared
 
+    def has_it(self) -> bool:
+        """Whether it has the terminal just now."""
+        return self._terminal is not None
+
     def resized(self) -> None:
         if self._terminal is not None:
             columns, rows = os.get_terminal_size(0)

@@ -11,7 +11,6 @@ import os
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import NamedTuple
 
 from procsup.core.rules import StopPlan, StopStep
 from procsup.runtime.cgroups import Cgroups
@@ -21,9 +20,16 @@ _GOODBYE = b".\n"
 _SLEEP = """trap '' TERM INT QUIT HUP USR1 USR2 TSTP PIPE; read -r goodbye && exit; exec "$@" """
 
 
-class Guardian(NamedTuple):
-    pid: int
-    pipe: int
+class Guardian:
+    def __init__(self, pid: int, pipe: int) -> None:
+        self.pid = pid
+        self.pipe = pipe
+
+    def give_way_to(self, other: Guardian) -> None:
+        """Be the other from now on; who has watched so far may go."""
+        earlier = Guardian(self.pid, self.pipe)
+        self.pid, self.pipe = other.pid, other.pipe
+        earlier.dismiss()
 
     def dismiss(self) -> None:
         """All is down: it has nothing to do any more."""

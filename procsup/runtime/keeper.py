@@ -7,6 +7,7 @@ import errno
 from collections.abc import Callable, Mapping
 
 from procsup.runtime.formation_store import save
+from procsup.runtime.threads import in_thread
 
 _RETRY = 2.0  # seconds; somebody makes room on a disk at a human pace
 
@@ -32,6 +33,10 @@ class FormationKeeper:
         if self._writing is None or self._writing.done():
             self._writing = asyncio.get_running_loop().create_task(self._write())
 
+    @property
+    def writing(self) -> bool:
+        return self._writing is not None and not self._writing.done()
+
     async def kept(self) -> None:
         """Wait until all that was given to `keep` is on disk, or is known not to get there for now."""
         if self._writing is not None:
@@ -52,7 +57,7 @@ class FormationKeeper:
 
     async def _save(self, formation: Mapping[str, int]) -> None:
         try:
-            await asyncio.to_thread(save, self.folder, formation)
+            await in_thread(save, self.folder, formation)
         except (OSError, RuntimeError) as error:
             if isinstance(error, OSError) and error.errno != errno.EMFILE:
                 raise

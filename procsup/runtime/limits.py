@@ -54,7 +54,7 @@ class Confinement:
             residents = _residents(os.path.dirname(folder))
             if residents is not None:
                 self.hard |= controllers.switch_on(folder, wanted, residents)
-        self._cgroups.prepare = self._prepare if self.hard else None
+        self.go_on()
         names = ", ".join(name for name, limits in self.by_type.items() if limits.cpu is not None)
         if CPU in self.hard or names == self._told:
             return []
@@ -65,6 +65,10 @@ class Confinement:
             f"cpu of {names} is not limited: that needs a control group with the cpu controller that is ours to use, "
             "as in a systemd unit with Delegate=yes"
         ]
+
+    def go_on(self) -> None:
+        """From now on a group is prepared for each copy, where limits are in force."""
+        self._cgroups.prepare = self._prepare if self.hard else None
 
     @property
     def watched(self) -> dict[str, int]:

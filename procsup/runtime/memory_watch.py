@@ -14,6 +14,7 @@ from procsup.core.events import RestartRequested
 from procsup.core.model import Instance, InstanceName, RequestRefused, Running, Warming, Wish
 from procsup.runtime.census import instance_cookie
 from procsup.runtime.daemon import Daemon
+from procsup.runtime.threads import in_thread
 from procsup.runtime.weight import weigh
 
 INTERVAL = 5.0  # seconds between looks; and so long a new copy is left alone
@@ -69,7 +70,7 @@ class MemoryWatch:
             return None
         over: dict[InstanceName, int] = {}
         with suppress(OSError, RuntimeError):  # no descriptor or thread is free for it just now
-            over = await asyncio.to_thread(weigh, leaders, limits, self._cookie)
+            over = await in_thread(weigh, leaders, limits, self._cookie)
         # It may have gone meanwhile, or somebody has asked for the same.
         there = {
             name

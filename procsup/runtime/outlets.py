@@ -34,38 +34,38 @@ class Outlets:
 
     def __init__(self, app: str, options: RunOptions, tell: Callable[[str], None]) -> None:
         loop = asyncio.get_running_loop()
-        self._files: LogFiles | None = None
-        self._syslog: Syslog | None = None
+        self.files: LogFiles | None = None
+        self.syslog: Syslog | None = None
         if options.log_folder is not None:
             from procsup.output.files import LogFiles
 
             highest = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - RESERVED_DESCRIPTORS
-            self._files = LogFiles(loop, options.log_folder, tell, highest_descriptor=highest)
+            self.files = LogFiles(loop, options.log_folder, tell, highest_descriptor=highest)
         if options.syslog is not None:
             from procsup.output.syslog import Syslog
 
-            self._syslog = Syslog(loop, options.syslog, app, tell)
+            self.syslog = Syslog(loop, options.syslog, app, tell)
 
     @property
     def audiences(self) -> list[Audience]:
-        return [each for each in (self._files, self._syslog) if each is not None]
+        return [each for each in (self.files, self.syslog) if each is not None]
 
     @property
     def troubles(self) -> list[str]:
         """Sentences for the status."""
-        return [each.trouble for each in (self._files, self._syslog) if each is not None and each.trouble is not None]
+        return [each.trouble for each in (self.files, self.syslog) if each is not None and each.trouble is not None]
 
     def take_notice(self, source: Source, lines: bytes) -> None:
         """procsup's own lines; the files belong to the instances alone."""
-        if self._syslog is not None:
-            self._syslog.lines(source, b"", lines, len(lines))
+        if self.syslog is not None:
+            self.syslog.lines(source, b"", lines, len(lines))
 
     def reopen(self) -> None:
-        if self._files is not None:
-            self._files.reopen()
+        if self.files is not None:
+            self.files.reopen()
 
     async def finish(self, timeout: float) -> list[str]:
         """Bring out what still can be, within the time; what could not, in sentences."""
-        complaints = [self._files.close() if self._files is not None else None]
-        complaints.append(await self._syslog.finish(timeout) if self._syslog is not None else None)
+        complaints = [self.files.close() if self.files is not None else None]
+        complaints.append(await self.syslog.finish(timeout) if self.syslog is not None else None)
         return [each for each in complaints if each is not None]

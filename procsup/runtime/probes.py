@@ -12,6 +12,7 @@ from contextlib import suppress
 from procsup.runtime.census import Census
 from procsup.runtime.disguise import read_link
 from procsup.runtime.listening import listening_sockets
+from procsup.runtime.threads import in_thread
 
 _AT_ONCE = 4  # probes that wait for an answer
 _HEAD = 8 * 1024  # bytes of an answer, at most, in which its first line has to end
@@ -39,9 +40,9 @@ class Prober:
         async with self._walk:
             try:
                 if self._loop.time() - self._census[0] > _SAME_LOOK:
-                    self._census = self._loop.time(), await asyncio.to_thread(Census)
+                    self._census = self._loop.time(), await in_thread(Census)
                 family = self._census[1].family(cookie, leader) if self._census[1] is not None else ()
-                if await asyncio.to_thread(lambda: any(_has_one_of(member.pid, wanted) for member in family)):
+                if await in_thread(lambda: any(_has_one_of(member.pid, wanted) for member in family)):
                     return None
             except (OSError, RuntimeError) as error:  # no descriptor or thread is free for it just now
                 return f"who listens on port {port} cannot be looked up: {error}"

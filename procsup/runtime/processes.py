@@ -80,6 +80,11 @@ class Processes:
         """Whether somebody waits for the end of this child."""
         return pid in self._names or pid in self.others
 
+    @property
+    def busy(self) -> bool:
+        """Somebody has ended, and what he left was not looked at yet."""
+        return bool(self._just_ended)
+
     def start(self, launches: Sequence[tuple[InstanceName, Callable[[], Child]]]) -> None:
         """All of them first, and only then what it takes to look after them: the children run meanwhile."""
         started: list[tuple[InstanceName, Child | Exit]] = []
@@ -119,6 +124,12 @@ class Processes:
             watch = self.terminals.add(str(name), descriptor).hear if stream == "tty" else None
             self._pipes.attach(str(name), name.type, stream, child.pid, descriptor, watch)
         return Spawned(name, child.pid)
+
+    def go_on_with(self, name: InstanceName, pid: int) -> None:
+        """A child of ours that another has started and looked after. It may have ended: that is heard now."""
+        self._watch.watch(pid)
+        self._leaders[name] = pid
+        self._names[pid] = name
 
     def signal(self, name: InstanceName, number: int) -> None:
         """To the group, in a way that suspended processes hear it, too."""
@@ -186,20 +197,23 @@ class Processes:
             because = self._explain(name)
             remaining = unknown or group_exists(pid) or cookie in (got_away or ()) or self._cgroups.populated(name)
             if remaining:
-                self._remains[name] = Remains(
-                    self._loop,
-                    pid,
-                    cookie,
-                    self._look,
-                    partial(self._vanished, name),
-                    chase=self._chase,
-                    cgroup=self._cgroups.of(name),
-                    sent=self._sent.get(name),
-                    portable=self._portable,
-                )
+                self.look_after_remains(name, pid, self._sent.get(name))
             else:
                 self._cgroups.remove(name)
             self._report(LeaderExited(name, exit_ if because is None else exit_.but(because=because), remaining))
+
+    def look_after_remains(self, name: InstanceName, group: int | None, sent: int | None) -> None:
+        self._remains[name] = Remains(
+            self._loop,
+            group,
+            instance_cookie(self._cookie, name),
+            self._look,
+            partial(self._vanished, name),
+            chase=self._chase,
+            cgroup=self._cgroups.of(name),
+            sent=sent,
+            portable=self._portable,
+        )
 
     def _look(self) -> Census:
         """One walk through all processes for everybody who looks in this turn of the loop."""

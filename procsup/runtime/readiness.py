@@ -96,6 +96,10 @@ class Readiness:
         for _, task in self._tasks.values():
             task.cancel()
 
+    def go_on(self) -> None:
+        """Those that are ready may speak, too, and have not been listened to here so far."""
+        self._notify.listen(self._loop, self._heard)
+
     # Who says it himself
 
     def take(self, source: Source, chunk: bytes) -> None:

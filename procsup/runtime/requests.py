@@ -31,11 +31,14 @@ Params = Mapping[str, Any]
 
 
 class Requests:
-    def __init__(self, daemon: Daemon, reloader: Reloader, history: History) -> None:
+    def __init__(
+        self, daemon: Daemon, reloader: Reloader, history: History, upgrade: Callable[[str | None], Awaitable[None]]
+    ) -> None:
         self._daemon = daemon
         self._supervisor = daemon.supervisor
         self._reloader = reloader
         self._history = history
+        self._become = upgrade
         self._meter = UsageMeter()
         self._waiting = Waiting(daemon, history)
         self._methods: Mapping[str, Callable[[Params], Awaitable[object]]] = {
@@ -50,6 +53,7 @@ class Requests:
             "wait": self._waiting.wait,
             "logs": self._logs,
             **Visits(daemon).methods,
+            "upgrade": self._upgrade,
             "shutdown": self._shutdown,
         }
 
@@ -66,7 +70,13 @@ class Requests:
 
     async def _info(self, _params: Params) -> object:
         project = self._daemon.project
-        own = {"app": project.app, "root": project.root, "pid": os.getpid(), "version": __version__}
+        own = {
+            "app": project.app,
+            "root": project.root,
+            "pid": os.getpid(),
+            "version": __version__,
+            "upgrades": self._daemon.upgrades,
+        }
         return {**own, "state": self._daemon.keeper.folder}
 
     async def _status(self, params: Params) -> object:
@@ -135,10 +145,17 @@ class Requests:
         def chosen(name: str) -> bool:
             return not wanted or name in wanted or name.partition(".")[0] in wanted
 
-        names = filter(chosen, self._history.names())
+        if params["after"] is not None:
+            return tell([], self._history.follow(chosen, params["after"]), params["after"], params["raw"])
+        names, end = filter(chosen, self._history.names()), self._history.end()
         entries = self._history.tail(names, params["lines"], params["since"])
-        more = self._history.follow(chosen, self._history.end()) if params["follow"] else None
-        return tell(entries, more, params["raw"])
+        more = self._history.follow(chosen, end) if params["follow"] else None
+        return tell(entries, more, end, params["raw"])
+
+    async def _upgrade(self, params: Params) -> object:
+        """The answer comes from the version that takes over."""
+        await self._become(params["python"])
+        return None
 
     async def _shutdown(self, _params: Params) -> object:
         await self._daemon.ask(ShutdownRequested(0))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from procsup.config.project import Project
+from procsup.config.reader import ProjectReader
 from procsup.control.address import identity, make_private, project_folder, socket_path
 from procsup.errors import ProcsupError
 from procsup.runtime import census
@@ -25,11 +26,12 @@ from procsup.runtime.rundir import Claim, RootLock
 
 if TYPE_CHECKING:
     from procsup.runtime.notify import Notifier
+    from procsup.runtime.successor import Legacy
 
 _SLACK = 15.0  # seconds beyond the graces, for systemd
 
 
-def run(project: Project, read: Callable[[], Project], options: RunOptions, environ: Mapping[str, str]) -> int:
+def run(project: Project, read: ProjectReader, options: RunOptions, environ: Mapping[str, str]) -> int:
     """Supervise until all is over, and return the exit code. `read` reads the project again, for a reload.
 
     Raises ProcsupError where it cannot start; then nothing runs.
@@ -48,11 +50,10 @@ def run(project: Project, read: Callable[[], Project], options: RunOptions, envi
         make_private(os.path.dirname(claim.socket))
         os.chdir(project.root)
         cgroups = Cgroups() if options.portable else find_cgroups(name)
-        notifier = _notifier(environ)
         # May take the whole grace: Ctrl-C still ends us.
-        earlier = _sweep(claim, cgroups, project, options, notifier)
+        earlier = _sweep(claim, cgroups, project, options, _notifier(environ))
         hold_signals()
-        return _begin_and_supervise(project, read, options, claim, cgroups, kept, earlier, environ, notifier)
+        return _begin_and_supervise(project, read, options, claim, cgroups, kept, earlier, environ)
     finally:
         lock.release()
 
@@ -95,14 +96,13 @@ def _sweep(
 
 def _begin_and_supervise(
     project: Project,
-    read: Callable[[], Project],
+    read: ProjectReader,
     options: RunOptions,
     claim: Claim,
     cgroups: Cgroups,
     kept: Mapping[str, int],
     earlier: list[str],
     environ: Mapping[str, str],
-    notifier: Notifier | None,
 ) -> int:
     guardian: Guardian | None = None
     beginning: Beginning | None = None
@@ -113,23 +113,47 @@ def _begin_and_supervise(
             guardian = post_guardian(spawn, claim.cookie, cgroups, stop, for_children(environ))
         beginning = begin(project, options, claim, cgroups, kept)
         beginning.warnings[:0] = earlier
+    except BaseException as error:
+        _give_up(error, beginning, guardian)
+    return see_through(project, read, options, beginning, guardian, environ)
+
+
+def see_through(
+    project: Project,
+    read: ProjectReader,
+    options: RunOptions,
+    beginning: Beginning,
+    guardian: Guardian | None,
+    environ: Mapping[str, str],
+    legacy: Legacy | None = None,
+) -> int:
+    """From what was begun, here or (`legacy`) by another version, to the end; returns the exit code.
+
+    `environ` is our own environment, in which there may be more than in that of the app.
+    """
+    try:
         # Loaded only now: the first children run already.
         from procsup.runtime.memory import run_loop
         from procsup.runtime.supervise import supervise
 
-        watcher = guardian.pid if guardian is not None else None
-        exit_code = run_loop(supervise(project, read, options, beginning, watcher, notifier))
+        notifier = _notifier(environ)
+        exit_code = run_loop(supervise(project, read, options, beginning, guardian, environ, notifier, legacy))
     except BaseException as error:
-        if beginning is not None:
-            beginning.abandon()
-        if guardian is not None:
-            guardian.alarm()
-        if isinstance(error, MemoryError):
-            raise ProcsupError(
-                "the supervisor ran out of memory, so it killed what it had started, and ended; "
-                "give it more (ulimit -v says what it may have)"
-            ) from None
-        raise
+        # What was not taken over is not ours to kill: it gets its grace from the guardian.
+        _give_up(error, beginning if legacy is None or legacy.settled else None, guardian)
     if guardian is not None:
         guardian.dismiss()
     return exit_code
+
+
+def _give_up(error: BaseException, beginning: Beginning | None, guardian: Guardian | None) -> NoReturn:
+    if beginning is not None:
+        beginning.abandon()
+    if guardian is not None:
+        guardian.alarm()
+    if isinstance(error, MemoryError):
+        raise ProcsupError(
+            "the supervisor ran out of memory, so it killed what it had started, and ended; "
+            "give it more (ulimit -v says what it may have)"
+        ) from None
+    raise error

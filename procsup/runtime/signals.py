@@ -12,10 +12,12 @@ from procsup.core.model import RequestRefused
 from procsup.errors import ProcsupError
 from procsup.runtime.daemon import Daemon
 from procsup.runtime.inherited import release_signals
+from procsup.runtime.upgrade import Upgrader
 
 
 class SignalDesk:
-    """SIGTERM and SIGINT stop everything, a second one with SIGKILL; SIGHUP reloads, SIGUSR1 opens logs again.
+    """SIGTERM and SIGINT stop everything, a second one with SIGKILL; SIGHUP reloads, SIGUSR1 opens logs again, SIGUSR2
+    upgrades.
 
     SIGQUIT (Ctrl-\\) is one more way to lose patience: left at its default it would leave the processes to themselves.
     """
@@ -26,12 +28,16 @@ class SignalDesk:
         reload: Callable[[], Awaitable[object]],
         reopen: Callable[[], None],
         resized: Callable[[], None],
+        upgrader: Upgrader,
     ) -> None:
         self._daemon = daemon
         self._reload = reload
         self._reopen = reopen
         self._loop = asyncio.get_running_loop()
-        self._terminal = _has_terminal()
+        self._upgrader = upgrader
+        self._terminal = upgrader.terminal
+        self._upgrading: asyncio.Task[None] | None = None
+        upgrader.not_while(lambda: self._reloading is not None and not self._reloading.done(), "a reload is under way")
         self._reloading: asyncio.Task[None] | None = None
         self._once_more = False
         self._asked = False
@@ -42,7 +48,7 @@ class SignalDesk:
         self._handle(signal.SIGUSR1, self._reopen)
         if daemon.console.style.terminal:
             self._handle(signal.SIGWINCH, resized)
-        self._handle(signal.SIGUSR2, lambda: daemon.console.notice("SIGUSR2: this version cannot upgrade in place yet"))
+        self._handle(signal.SIGUSR2, self._upgrade)
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup, which means: live on
             self._handle(signal.SIGHUP, self._hang_up)
         release_signals()
@@ -65,12 +71,22 @@ class SignalDesk:
         self._asked = True
 
     def _hang_up(self) -> None:
-        if self._terminal and not _has_terminal():
+        if self._terminal and not has_terminal():
             self._daemon.post(ShutdownRequested(128 + signal.SIGHUP))
         elif self._reloading is not None and not self._reloading.done():
             self._once_more = True  # the files may have changed since they were read
         else:
             self._reloading = self._loop.create_task(self._reload_and_tell())
+
+    def _upgrade(self) -> None:
+        if self._upgrading is None or self._upgrading.done():
+            self._upgrading = self._loop.create_task(self._upgrade_or_tell())
+
+    async def _upgrade_or_tell(self) -> None:
+        try:
+            await self._upgrader.upgrade()
+        except ProcsupError as error:
+            self._daemon.console.notice(str(error))
 
     async def _reload_and_tell(self) -> None:
         wanted = True
@@ -83,7 +99,7 @@ class SignalDesk:
             wanted = self._once_more
 
 
-def _has_terminal() -> bool:
+def has_terminal() -> bool:
     """Whether we have a controlling terminal, and it is still there."""
     try:
         os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))

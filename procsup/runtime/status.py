@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Mapping
 from contextlib import suppress
 
 from procsup.core.model import Exit, Instance, Running, Warming
 from procsup.runtime.daemon import Daemon
+from procsup.runtime.threads import in_thread
 from procsup.runtime.usage import Usage, UsageMeter
 from procsup.runtime.wording import signal_name, state_word
 
@@ -21,7 +21,7 @@ async def status(daemon: Daemon, meter: UsageMeter | None) -> dict[str, object]:
     if meter is not None and leaders:
         # No descriptor is free for it just now, or no thread may be started: null, rather than no answer.
         with suppress(OSError, RuntimeError):
-            used = await asyncio.to_thread(meter.measure, leaders)
+            used = await in_thread(meter.measure, leaders)
         now = daemon.now()
     answer: dict[str, object] = {
         "app": daemon.project.app,

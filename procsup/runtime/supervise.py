@@ -6,11 +6,13 @@ import asyncio
 import gc
 import os
 import select
-from collections.abc import Callable
+import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from procsup.config.project import Project
+from procsup.config.reader import ProjectReader
 from procsup.control.peer import Peer
 from procsup.control.server import ControlServer
 from procsup.core.events import ShutdownRequested
@@ -23,6 +25,8 @@ from procsup.output.source import Source
 from procsup.runtime.beginning import Beginning
 from procsup.runtime.daemon import Daemon
 from procsup.runtime.focus import Focus
+from procsup.runtime.guardian import Guardian
+from procsup.runtime.household import Household
 from procsup.runtime.keeper import FormationKeeper
 from procsup.runtime.memory_watch import MemoryWatch
 from procsup.runtime.options import OnUp, RunOptions
@@ -30,13 +34,15 @@ from procsup.runtime.outlets import Outlets, journal_or_stdout
 from procsup.runtime.release import end_release, policy_in_release
 from procsup.runtime.reload import Reloader
 from procsup.runtime.requests import Requests
-from procsup.runtime.signals import SignalDesk
+from procsup.runtime.signals import SignalDesk, has_terminal
 from procsup.runtime.up import failures, until_up
+from procsup.runtime.upgrade import Upgrader
 from procsup.runtime.watching import Watching
 
 if TYPE_CHECKING:
     from procsup.runtime.announcing import Announcer
     from procsup.runtime.notify import Notifier
+    from procsup.runtime.successor import Legacy
 
 # A reader that has stopped reading holds up the end no longer than this; that its last part is lost is told.
 LAST_FLUSH = 0.8
@@ -46,15 +52,17 @@ READER_GONE = ShutdownRequested(0, provisional=True)
 
 async def supervise(
     project: Project,
-    read: Callable[[], Project],
+    read: ProjectReader,
     options: RunOptions,
     beginning: Beginning,
-    guardian: int | None,
+    guardian: Guardian | None,
+    environ: Mapping[str, str],
     notifier: Notifier | None = None,
+    legacy: Legacy | None = None,
 ) -> int:
-    """Until all is over; returns the exit code. `guardian` is a child of ours that is no instance.
+    """Until all is over; returns the exit code. With a `legacy`, another version has begun it.
 
-    `notifier` leads to systemd, where that wants to be told.
+    `environ` is our own, whole environment; `notifier` leads to systemd, where that wants to be told.
     """
     gc.enable()  # off since the entry point: nothing that a start allocates is garbage
     loop = asyncio.get_running_loop()
@@ -84,11 +92,12 @@ async def supervise(
     claim = beginning.claim
     keeper = FormationKeeper(claim.folder, beginning.kept, console.notice)
     pump = Pump(loop, console, options.quiet, taps=[history], audiences=outlets.audiences)
-    daemon = Daemon(project, options, beginning, console, pump, keeper, guardian)
+    daemon = Daemon(project, options, beginning, console, pump, keeper)
+    if guardian is not None:
+        daemon.others.add(guardian.pid)
     daemon.troubles_elsewhere = lambda: outlets.troubles
     memory_watch = MemoryWatch(daemon, claim.cookie)
     reloader = Reloader(daemon, read, keeper, memory_watch.adapt, options.pinned(project))
-    requests = Requests(daemon, reloader, history)
 
     async def answer(method: str, params: dict[str, object], _peer: Peer) -> object:
         return await requests.answer(method, params)
@@ -96,6 +105,13 @@ async def supervise(
     server = ControlServer(claim.socket, answer, lambda text, _error: console.notice(f"warning: {text}"))
     desk: SignalDesk | None = None
     focus = Focus(loop, options.focus, console, history, daemon.terminals) if options.focus is not None else None
+    house = Household(environ, read, options, beginning, guardian, daemon, console, pump, history, outlets, server)
+    upgrader = Upgrader(
+        house,
+        legacy.arguments if legacy is not None else sys.argv[1:],
+        legacy.terminal if legacy is not None else has_terminal(),
+    )
+    requests = Requests(daemon, reloader, history, upgrader.upgrade)
 
     def resized() -> None:
         console.resized()
@@ -103,6 +119,8 @@ async def supervise(
             focus.resized()
 
     watching: Watching | None = None
+    if legacy is not None:
+        legacy.settle(house)
     announcer: Announcer | None = None
     if notifier is not None:
         from procsup.runtime.announcing import Announcer  # only under systemd
@@ -110,12 +128,15 @@ async def supervise(
         announcer = Announcer(notifier, daemon, options.policy)
         reloader.around = announcer.reloading
     try:
-        await server.start()
+        if legacy is None:
+            await server.start()
         memory_watch.adapt()
-        desk = SignalDesk(daemon, reloader.reload, reopen, resized)
+        desk = SignalDesk(daemon, reloader.reload, reopen, resized, upgrader)
+        if focus is not None:
+            upgrader.not_while(focus.has_it, f"{options.focus} has this terminal; Ctrl-] gives it back")
         if options.watch:
             watching = Watching(daemon, options.log_folder.path if options.log_folder is not None else None)
-        exit_code = await _from_start_to_end(daemon, beginning, options, announcer)
+        exit_code = await _from_start_to_end(daemon, beginning, options, upgrader, announcer)
     except BaseException:
         daemon.kill_all()
         raise
@@ -155,22 +176,25 @@ def _complain(text: str) -> None:
 
 
 async def _from_start_to_end(
-    daemon: Daemon, beginning: Beginning, options: RunOptions, announcer: Announcer | None
+    daemon: Daemon, beginning: Beginning, options: RunOptions, upgrader: Upgrader, announcer: Announcer | None
 ) -> int:
     console = daemon.console
     daemon.name_all()
     for warning in beginning.warnings:
         console.notice(f"warning: {warning}")
-    if not any(daemon.supervisor.formation.values()):
+    if not daemon.upgrades and not any(daemon.supervisor.formation.values()):
         console.notice("nothing runs: no process type has an instance; procsup scale NAME=1 starts one")
     release: asyncio.Task[None] | None = None
     if options.release:
         daemon.policy = policy_in_release(daemon.project, options.policy)
         release = asyncio.create_task(end_release(daemon, options.policy))
+        upgrader.not_while(lambda: not release.done(), "the release is under way")
     daemon.take_over(beginning)
     if announcer is not None:
         announcer.begin(release)
     watcher = asyncio.create_task(_tell_when_up(daemon, options.on_up, release)) if options.on_up is not None else None
+    if watcher is not None:
+        upgrader.not_while(lambda: not watcher.done(), "the formation is not up yet, and start --detach waits for it")
     exit_code = await daemon.finished
     if release is not None:
         release.cancel()

@@ -14,10 +14,14 @@ from procsup.control.server import Stream
 from procsup.output.history import Entry, Lost
 
 
-async def tell(said: Sequence[Entry], more: AsyncGenerator[Entry | Lost, None] | None, raw: bool) -> Stream:
-    """What was said, and then what is said from now on, if that is wanted."""
+async def tell(
+    said: Sequence[Entry], more: AsyncGenerator[Entry | Lost, None] | None, number: int, raw: bool
+) -> Stream:
+    """What was said, and then what is said from now on, if that is wanted; `number` is where that begins."""
     for entry in said:
         yield _output(entry, raw)
+    if more is not None:
+        yield Notification("place", {"number": number})
     if more is not None:
         async with aclosing(more):
             async for each in more:
@@ -31,6 +35,7 @@ def _lost(told: Lost) -> Notification:
 def _output(entry: Entry, raw: bool) -> Notification:
     source = entry.source
     params: dict[str, object] = {
+        "number": entry.number,
         "instance": source.name,
         "type": source.type,
         "stream": source.stream,

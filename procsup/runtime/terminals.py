@@ -26,6 +26,7 @@ class Terminal:
         self._loop = loop
         self._master = os.dup(master)
         self._past = bytearray()
+        self.said = 0  # bytes, ever
         self._watchers: set[_Watcher] = set()
         self.listener: Callable[[bytes], None] | None = None  # who has it in front of all others
         self.ended = False
@@ -34,22 +35,27 @@ class Terminal:
         """What the child wrote; empty when it and all who had the terminal are gone."""
         if not chunk:
             self._end()
+        self.said += len(chunk)
         self._past += chunk
         del self._past[:-_REMEMBERED]
         for watcher in self._watchers:
-            watcher.see(chunk)
+            watcher.see(chunk, self.said)
         if self.listener is not None:
             self.listener(chunk)
 
-    async def watch(self) -> AsyncGenerator[bytes, None]:
-        """What is on it, and what comes, until it ends."""
+    async def watch(self, after: int | None = None) -> AsyncGenerator[tuple[bytes, int], None]:
+        """What is on it, and what comes, until it ends, each with how much that makes in all.
+
+        `after` so much of it, nothing is told again.
+        """
         watcher = _Watcher(self._loop)
-        watcher.see(bytes(self._past))
+        known = 0 if after is None else max(0, len(self._past) - max(0, self.said - after))
+        watcher.see(bytes(self._past[known:]), self.said)
         self._watchers.add(watcher)
         try:
             while True:
-                while chunk := watcher.next():
-                    yield chunk
+                while (seen := watcher.next())[0]:
+                    yield seen
                 if self.ended:
                     return
                 await watcher.wait()
@@ -96,23 +102,23 @@ class _Watcher:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._unseen: deque[bytes] = deque()
+        self._unseen: deque[tuple[bytes, int]] = deque()
         self._size = 0
         self._news: asyncio.Future[None] | None = None
 
-    def see(self, chunk: bytes) -> None:
-        self._unseen.append(chunk)
+    def see(self, chunk: bytes, said: int) -> None:
+        self._unseen.append((chunk, said))
         self._size += len(chunk)
         while self._size > _UNREAD_AT_MOST:
-            self._size -= len(self._unseen.popleft())
+            self._size -= len(self._unseen.popleft()[0])
         if self._news is not None and not self._news.done():
             self._news.set_result(None)
 
-    def next(self) -> bytes:
-        seen = b""
-        while self._unseen and not seen:
+    def next(self) -> tuple[bytes, int]:
+        seen = b"", 0
+        while self._unseen and not seen[0]:
             seen = self._unseen.popleft()
-            self._size -= len(seen)
+            self._size -= len(seen[0])
         return seen
 
     async def wait(self) -> None:

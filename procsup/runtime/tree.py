@@ -80,7 +80,7 @@ class Remains:
     def __init__(
         self,
         loop: AbstractEventLoop,
-        group: int,
+        group: int | None,
         cookie: str,
         look: Callable[[], Census],
         on_gone: Callable[[], None],
@@ -91,7 +91,7 @@ class Remains:
         portable: bool = False,
     ) -> None:
         self._loop = loop
-        self._group: int | None = group  # None once it is gone: the number may be somebody else's from then on
+        self._group = group  # None once it is gone: the number may be somebody else's from then on
         self._cookie = cookie
         self._census = look
         self._chase = chase

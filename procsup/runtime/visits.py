@@ -56,9 +56,9 @@ class Visits:
     async def _attach(self, params: Params) -> object:
         instance = self._only(params["name"])
         self._refuse_without(instance.name)
-        return self._screens(instance.name)
+        return self._screens(instance.name, params["after"])
 
-    async def _screens(self, name: InstanceName) -> Stream:
+    async def _screens(self, name: InstanceName, after: int | None) -> Stream:
         """One after the other, as its copies come and go; until it is gone from the formation, or we are."""
         while (instance := self._supervisor.instance(name)) is not None:
             terminal = self._daemon.terminals.get(str(name))
@@ -70,9 +70,11 @@ class Visits:
                 continue
             pid = instance.pid  # kept: the next copy's may be there before anybody looks again
             yield Notification("here", {"instance": str(name), "pid": pid})
-            async with aclosing(terminal.watch()) as chunks:
-                async for chunk in chunks:
-                    yield Notification("screen", {"text": chunk.decode(errors="surrogateescape")})
+            async with aclosing(terminal.watch(after)) as chunks:
+                async for chunk, said in chunks:
+                    text = chunk.decode(errors="surrogateescape")
+                    yield Notification("screen", {"text": text, "number": said})
+            after = None
             # The leader's end is news of its own, which comes after that of its terminal.
             await self._daemon.until(partial(self._copy_gone, name, pid))
 

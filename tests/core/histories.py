@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, get_args
 
@@ -127,7 +127,8 @@ def _version(type_: ProcessType, version: int) -> ProcessType:
     return type_.but(version=str(version))
 
 
-def come_true(history: History) -> World:
+def come_true(history: History, begun: Callable[[World], None] = lambda _: None) -> World:
+    """`begun` gets the world before anything has happened in it."""
     world = World(
         history.fates,
         seed=history.seed,
@@ -136,6 +137,7 @@ def come_true(history: History) -> World:
         deadlines_first=history.deadlines_first,
         max_instances=history.max_instances,
     )
+    begun(world)
     teller = Teller(world)
     teller.read(Reload(history.types), history.counts, history.kept)
     for pause, what in history.steps:

@@ -15,7 +15,7 @@ from tests.e2e.refusal import refused
 from tests.e2e.test_status import KEYS
 
 COMMANDS = (
-    "start", "scale", "status", "ps", "stop", "restart", "reload", "shutdown",
+    "start", "scale", "status", "ps", "stop", "restart", "reload", "upgrade", "shutdown",
     "run", "check", "env", "list", "completion",
 )  # fmt: skip
 

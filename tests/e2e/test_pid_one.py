@@ -182,6 +182,20 @@ def test_ctrl_c_at_the_containers_terminal_ends_it(app: Container) -> None:
         screen.close()
 
 
+def test_it_becomes_another_version_and_is_stopped_by_the_same_signals(app: Container) -> None:
+    app.write("Procfile", "web: sh -c 'sleep 0.01 & echo ready; exec sleep 1000'\n")
+    supervisor = app.start()
+    supervisor.wait_for("ready")
+    before = app.instances()["web.1"]["pid"]
+    for _ in range(2):
+        app.ok("upgrade")
+        supervisor.send(signal.SIGWINCH)
+    assert app.instances()["web.1"]["pid"] == before
+    until(lambda: not zombies(supervisor.pid))
+    assert supervisor.stop() == 0
+    assert "1 stopped, 0 killed, 0 left" in supervisor.text
+
+
 def test_detach_is_refused_as_it_would_end_the_container(app: Container) -> None:
     app.write("Procfile", f"web: {READY}\n")
     supervisor = app.start("--detach")

@@ -155,3 +155,21 @@ def test_without_systemd_nothing_of_it_is_loaded(app: App) -> None:
     loaded = {line.rpartition("|")[2].strip() for line in supervisor.text.splitlines()}
     assert "procsup.runtime.supervise" in loaded
     assert not {"procsup.runtime.notify", "procsup.runtime.announcing"} & loaded
+
+
+def test_over_an_upgrade_systemd_goes_on_to_be_told_and_the_app_is_not(app: App, receiver: Receiver) -> None:
+    app.environment["WATCHDOG_USEC"] = "10000000"
+    app.write("Procfile", "web: exec sleep 1000\nworker: exec sleep 1000\n")
+    supervisor = app.start()
+    receiver.wait_for("READY")
+    receiver.wait_for("WATCHDOG")
+    app.ok("upgrade")
+    receiver.take()
+    app.ok("scale", "worker=2", "--wait")
+    receiver.wait_for("STATUS", "web 1/1, worker 2/2")
+    receiver.wait_for("WATCHDOG")
+    for each in app.instances().values():
+        with open(f"/proc/{each['pid']}/environ", "rb") as file:
+            assert not {b"NOTIFY_SOCKET", b"WATCHDOG_USEC"} & {line.split(b"=")[0] for line in file.read().split(b"\0")}
+    assert supervisor.stop() == 0
+    receiver.wait_for("STOPPING")

@@ -6,14 +6,10 @@ import ast
 import re
 from pathlib import Path
 
-import pytest
-
 _TESTS = Path(__file__).resolve().parents[1]
 _PLACES = ("faults", "boot")
 _ROWS = [f"f{number:02}" for number in range(1, 51)]
-_NOT_YET = {
-    "f48": "there is no upgrade in place yet",
-}
+_NOT_YET: dict[str, str] = {}
 
 
 def _tests() -> list[tuple[Path, ast.FunctionDef | ast.AsyncFunctionDef]]:
@@ -36,10 +32,9 @@ def test_every_row_has_a_test_or_a_reason() -> None:
     assert [row for row in _ROWS if row not in tested and row not in _NOT_YET] == []
 
 
-@pytest.mark.parametrize("row", _NOT_YET)
-def test_a_reason_goes_when_the_test_comes(row: str) -> None:
-    assert row in _ROWS
-    assert row not in {_row(node.name) for _, node in _tests()}
+def test_a_reason_goes_when_the_test_comes() -> None:
+    assert _NOT_YET.keys() <= set(_ROWS)
+    assert not _NOT_YET.keys() & {_row(node.name) for _, node in _tests()}
 
 
 def test_no_name_means_a_row_that_is_not_in_the_list() -> None:

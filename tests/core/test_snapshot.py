@@ -1,0 +1,127 @@
+"""What a supervisor knows, handed to another: whatever happened before and happens next, both give the same orders."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from procsup.core import agenda, ending, lifecycle, model, numbers, rolling, roster, turns
+from procsup.core import supervisor as supervisor_module
+from procsup.core.actions import Action
+from procsup.core.events import Event, RestartRequested
+from procsup.core.model import Instance, RequestRefused
+from procsup.core.rolling import RollingRestart
+from procsup.core.roster import Roster
+from procsup.core.snapshot import Snapshot, restore, take_snapshot
+from procsup.core.supervisor import Supervisor
+from procsup.runtime.document import FORMAT, Header, read, write
+from procsup.runtime.handover import CLASSES
+from tests.core import histories
+from tests.core.stage import up
+from tests.core.world import World
+
+HISTORIES = 600
+
+
+def through_a_document(snapshot: Snapshot) -> Snapshot:
+    found = read(write(Header(FORMAT, "1", "python", (), ()), snapshot, CLASSES), CLASSES)
+    assert isinstance(found, Snapshot)
+    assert found == snapshot
+    return found
+
+
+class Relay(Supervisor):
+    """Now and then replaced by one that was restored; beside it runs another, which is not, and says what is right."""
+
+    def __init__(self, first: Supervisor, when: Sequence[bool]) -> None:
+        self.__dict__ = first.__dict__
+        self._unbroken = first
+        self._runner = restore(through_a_document(take_snapshot(first)))
+        self._when = list(when)
+        self._count = 0
+
+    def handle(self, event: Event, now: float) -> list[Action]:
+        self._count += 1
+        if self._when[self._count % len(self._when)]:
+            snapshot = take_snapshot(self._runner)
+            self._runner = restore(through_a_document(snapshot))
+            assert take_snapshot(self._runner) == snapshot
+        try:
+            expected = self._unbroken.handle(event, now)
+        except RequestRefused as refused:
+            with pytest.raises(type(refused), match=re.escape(str(refused))):
+                self._runner.handle(event, now)
+            raise
+        assert self._runner.handle(event, now) == expected
+        assert self._runner.deadline == self._unbroken.deadline
+        return expected
+
+
+@settings(
+    deadline=None,
+    max_examples=HISTORIES,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
+)
+@given(histories.histories(), st.lists(st.booleans(), min_size=1, max_size=7))
+@pytest.mark.timeout(600)
+def test_a_restored_supervisor_gives_the_same_orders_for_ever(history: histories.History, when: list[bool]) -> None:
+    histories.come_true(history, lambda world: _relay(world, when))
+
+
+def _relay(world: World, when: Sequence[bool]) -> None:
+    world.supervisor = Relay(world.supervisor, when)
+
+
+def test_all_that_the_core_remembers_is_in_the_snapshot() -> None:
+    """Whoever adds something to remember decides here what becomes of it in an upgrade."""
+    remembered = {
+        "Supervisor": "_keep_going _roster _kept _dice _agenda _turns _alive _given_up _rolling _ending _quit",
+        "Roster": "usual_most most _types _counts _ports _unique_ints by_name",
+        "PortBook": "_base _positions _taken _free_behind",
+        "UniqueInts": "_taken _lowest_free",
+        "Turns": "_queue _waiting _starting _lacking",
+        "Rolling": "_roster _settled _lacks _settle _restart halted halted_by",
+        "RollingRestart": "_settled _waiting _current _spared",
+        "Ending": "exit_code _provisional _reminder _doubt",
+        "Dice": "_state",
+        "Agenda": "_entries _noted",  # follows from the instances
+    }
+    stage = up("web", counts={"web": 2})
+    stage.supervisor.handle(RestartRequested(("web",), rolling=True), stage.now)
+    top = stage.supervisor
+    restart = top._rolling._restart
+    assert isinstance(restart, RollingRestart)
+    found = [top, top._roster, top._roster._ports, top._roster._unique_ints, top._turns, top._rolling, restart]
+    for each in (*found, top._ending, top._dice, top._agenda):
+        assert set(vars(each)) == set(remembered.pop(type(each).__name__).split()), type(each).__name__
+    assert not remembered
+    memory = set(take_snapshot(top).roster.instances[0]._fields)
+    assert set(Instance.__slots__) == memory
+
+
+def test_nobody_else_in_the_core_remembers_anything() -> None:
+    rooms = (agenda, ending, lifecycle, model, numbers, rolling, roster, turns, supervisor_module)
+    mutable = {
+        name
+        for room in rooms
+        for name, each in inspect.getmembers(room, inspect.isclass)
+        if each.__module__ == room.__name__ and "__init__" in vars(each) and not issubclass(each, Exception)
+    }
+    assert mutable == {
+        *("Supervisor", "Roster", "PortBook", "UniqueInts", "Turns", "Rolling", "RollingRestart", "Ending", "Dice"),
+        *("Agenda", "Instance"),
+    }
+
+
+def test_many_instances_of_a_type_have_one_type_between_them() -> None:
+    supervisor = up("web", counts={"web": 500}).supervisor
+    snapshot = through_a_document(take_snapshot(supervisor))
+    assert len(snapshot.types) == 1
+    roster: Roster = restore(snapshot)._roster
+    assert len({id(each.type) for each in roster.by_name.values()}) == 1
+    assert roster.by_name[model.InstanceName("web", 1)].type is roster.types["web"]
