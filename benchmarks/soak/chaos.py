@@ -60,7 +60,7 @@ class Chaos:
             self._narrow: 0.6,
             self._freeze: 0.5,
             self._look: 6,
-            self._upgrade: 1,
+            self._upgrade: 0.3,  # in between it runs for long enough to grow
         }
 
     def disturb(self, seconds: float) -> None:

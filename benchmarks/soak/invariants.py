@@ -20,7 +20,8 @@ PERSISTENT = 3.0  # seconds that a complaint must have lasted by then: some inst
 ANSWERED_WITHIN = 1.0
 ANSWERED_NARROW = 5.0  # without descriptors a client may have to wait until another has gone
 ZOMBIE = 1.0  # seconds
-MORE_MEMORY = 8 * 2**20
+# A version that has just taken over has read what it was handed over, and Python gives memory back late.
+MORE_MEMORY = 16 * 2**20
 MORE_DESCRIPTORS = 3
 _EACH = 3  # descriptors of a running instance: its pidfd, stdout and stderr
 _AT_REST = ("running", "backoff", "stopped")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from procsup.cli.options import Common, PathText, environment, project_options
-from procsup.export.formats import FORMATS
+from procsup.errors import UsageError
+from procsup.export.formats import FORMATS, WITH_IMAGE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -58,6 +59,8 @@ def export(
     from procsup.cli.exported import Exported, write_all
     from procsup.config.formation import parse_formation
 
+    if image is not None and engine not in WITH_IMAGE:
+        raise UsageError(f"{engine} runs no containers, so it has no use for --image; leave it out")
     project = common._replace(env_override=True).read_project(port)
     counts = parse_formation(
         formation, [each.name for each in project.types], project.procfile, not_by_all=project.releases
@@ -114,4 +117,6 @@ def _picture(project: Project, counts: Mapping[str, int]) -> tuple[App, tuple[st
 def _quoted(path: str) -> str:
     import shlex
 
-    return shlex.quote("".join(letter if letter.isprintable() else "\ufffd" for letter in path))
+    from procsup.export.shell import shown
+
+    return shlex.quote(shown(path))

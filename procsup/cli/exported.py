@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from procsup.errors import ProcsupError
 from procsup.export.model import File
+from procsup.runtime.whole_file import write_whole
 
 _LIST = ".procsup-export"
 _FRESH = ".procsup-new"
@@ -167,24 +168,7 @@ def _read(parent: int, name: str) -> bytes:
 
 
 def _replace(parent: int, name: str, file: File) -> None:
-    fresh = f".{name[:200]}{_FRESH}"
-    with suppress(FileNotFoundError):
-        os.unlink(fresh, dir_fd=parent)  # left by one that was killed in here
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-    descriptor = os.open(fresh, flags, 0o600, dir_fd=parent)
-    try:
-        with open(descriptor, "wb") as stream:
-            stream.write(file.content)
-            stream.flush()
-            if _uid(file) != os.geteuid():
-                os.fchown(descriptor, _uid(file), -1)
-            os.fchmod(descriptor, file.mode)
-            os.fsync(descriptor)
-        os.replace(fresh, name, src_dir_fd=parent, dst_dir_fd=parent)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(fresh, dir_fd=parent)
-        raise
+    write_whole(name, f".{name[:200]}{_FRESH}", file.content, file.mode, _uid(file), parent)
 
 
 def _uid(file: File) -> int:

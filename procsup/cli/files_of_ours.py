@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 
 from procsup.errors import ProcsupError
+from procsup.runtime.whole_file import write_whole
 
 
 def read_ours(path: str) -> str:
@@ -26,18 +26,9 @@ def write_ours(path: str, text: str, mode: int) -> bool:
         keep_ours(path)
     if before == text and os.stat(path).st_mode & 0o7777 == mode:
         return False
-    fresh = f"{path}.new"
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        with suppress(FileNotFoundError):
-            os.unlink(fresh)
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        with open(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            os.fchmod(descriptor, mode)
-            file.flush()
-            os.fsync(descriptor)
-        os.replace(fresh, path)
+        write_whole(path, f"{path}.new", text.encode(), mode)
     except OSError as error:
         raise ProcsupError(f"{path} cannot be written: {error.strerror}") from error
     return True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -12,12 +11,15 @@ import click
 
 from procsup.cli.files_of_ours import keep_ours, read_ours, remove_ours, write_ours
 from procsup.cli.options import CommaList, Common, Seconds, environment, flat, project_options
-from procsup.cli.outlets import Size, outlet_options
+from procsup.cli.outlets import Size, chosen_receiver, outlet_options
 from procsup.errors import NotRunning, ProcsupError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from procsup.config.project import Project
     from procsup.control.client import Client
+    from procsup.export.own_service import Installed
     from procsup.runtime.systemctl import Systemd
 
 
@@ -91,6 +93,9 @@ def install(
     counts = parse_formation((*formation, *concurrency), types, project.procfile, project.releases)
     for each in flat(quiet):
         project.type(each.partition(".")[0])
+    chosen_receiver(project, rest["syslog"])
+    if rest["log_dir"] is not None and os.path.lexists(rest["log_dir"]) and not os.path.isdir(rest["log_dir"]):
+        raise UsageError(f"--log-dir {rest['log_dir']}: is no folder")
     systemd = Systemd(environment(), user=user)
     variables = variables_to_set(pairs)
     env_file = f"{systemd.secrets}/{service_name(name, project.app)}.env"
@@ -104,7 +109,7 @@ def install(
             click.echo(f"{env_file} would have: {', '.join(variables)}", err=True)
         return
     systemd.refuse_unless_there()
-    _refuse_without_root(user)
+    _refuse_without_root(user, kept=[each for each in pairs if "=" not in each])
     refuse_what_is_out_of_reach(service)
     name = unit_name(service.name)
     path = f"{systemd.units}/{name}"
@@ -141,14 +146,13 @@ def uninstall(common: Common, user: bool, name: str | None) -> None:
       sudo procsup uninstall --name shop
     """
     from procsup.control.address import SYSTEM_UNITS
-    from procsup.export.own_service import PREFIX, SUFFIX, Installed, installed
+    from procsup.export.own_service import PREFIX, SUFFIX
     from procsup.runtime.systemctl import Systemd
 
     systemd = Systemd(environment(), user=user)
-    path = _find_installed(common, systemd, name)
+    path, found = _find_installed(common, systemd, name)
     unit = os.path.basename(path)
     name = unit.removeprefix(PREFIX).removesuffix(SUFFIX)
-    found = installed(read_ours(path)) or Installed("", "")
     systemd.refuse_unless_there()
     _refuse_without_root(user)
     systemd.do("disable", "--quiet", "--now", unit)
@@ -158,14 +162,14 @@ def uninstall(common: Common, user: bool, name: str | None) -> None:
         with suppress(OSError):  # others have something there
             os.rmdir(folder)
     systemd.do("daemon-reload")
-    systemd.has("reset-failed", unit)
+    systemd.forget(unit)
     click.echo(f"{unit} is stopped and removed; nothing of {found.root} runs at boot any more")
     stays = [each for each in (found.state, f"{path}.d") if each and os.path.lexists(each)]
     of = "--user-unit" if user else "--unit"
     click.echo(f"what stays: {', '.join([*stays, f'the journal (journalctl {of} {unit})'])}")
 
 
-def _find_installed(common: Common, systemd: Systemd, name: str | None) -> str:
+def _find_installed(common: Common, systemd: Systemd, name: str | None) -> tuple[str, Installed]:
     """The unit by its name, or by the application that it runs. Raises ProcsupError where there is none of ours."""
     from procsup.export.own_service import PREFIX, SUFFIX, installed, unit_name
 
@@ -173,16 +177,16 @@ def _find_installed(common: Common, systemd: Systemd, name: str | None) -> str:
         path = f"{systemd.units}/{unit_name(name)}"
         if not os.path.lexists(path):
             raise ProcsupError(f"there is no {path}; {_elsewhere(systemd)}")
-        if installed(read_ours(path)) is None:
+        if (found := installed(read_ours(path))) is None:
             raise ProcsupError(f"{path} was not written by procsup install; remove it yourself, if it has to go")
-        return path
+        return path, found
     root = common.locate().root
     with suppress(FileNotFoundError):
         for each in sorted(os.listdir(systemd.units)):
             if each.startswith(PREFIX) and each.endswith(SUFFIX):
                 found = installed(read_ours(path := f"{systemd.units}/{each}"))
                 if found is not None and found.root == root:
-                    return path
+                    return path, found
     raise ProcsupError(f"nothing is installed for {root}; {_elsewhere(systemd)}")
 
 
@@ -191,9 +195,11 @@ def _elsewhere(systemd: Systemd) -> str:
     return f"look with: systemctl {'--user ' if systemd.user else ''}list-unit-files 'procsup-*' ({other})"
 
 
-def _refuse_without_root(user: bool) -> None:
+def _refuse_without_root(user: bool, kept: Sequence[str] = ()) -> None:
+    from procsup.cli.service import with_sudo
+
     if not user and os.geteuid() != 0:
-        again = shlex.join(["sudo", os.path.abspath(sys.argv[0]), *sys.argv[1:]])
+        again = with_sudo(sys.argv, kept)
         raise ProcsupError(f"only root can do this for the system: {again}; or for you alone: add --user")
 
 

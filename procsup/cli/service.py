@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -115,9 +116,20 @@ def variables_to_set(pairs: Sequence[str]) -> dict[str, str]:
     for pair in pairs:
         name, given, value = pair.partition("=")
         if not given and name not in environ:
-            raise UsageError(f"--set {name}: it has no value here; give one with --set {name}=VALUE")
+            raise UsageError(
+                f"--set {name}: it has no value here; give one with --set {name}=VALUE, or let sudo keep it: "
+                f"sudo --preserve-env={name} …"
+            )
         found[name] = value if given else environ[name]
     return found
+
+
+def with_sudo(argv: Sequence[str], kept: Sequence[str]) -> str:
+    """The same command line for root; `kept` are variables that it takes from here, which sudo would not hand on."""
+    program, *rest = argv
+    # With `python -m` it is the path of a module, which is no program.
+    words = [sys.executable, "-m", "procsup"] if program.endswith("__main__.py") else [os.path.abspath(program)]
+    return shlex.join(["sudo", *([f"--preserve-env={','.join(kept)}"] if kept else []), *words, *rest])
 
 
 def options_for_start() -> tuple[str, ...]:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from procsup.config.readiness import Check
 
 FILE = "procsup.toml"
+# Seconds, where the file does not say.
+RESTART_WINDOW, READY_TIMEOUT, LIVE_INTERVAL = 60.0, 60.0, 10.0
 MOUNT = "PROCSUP_MOUNT_"  # a mount's name behind it makes the variable that has its path
 
 

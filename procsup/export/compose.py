@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator
 
@@ -41,9 +40,13 @@ def write(app: App) -> Export:
     volumes: dict[str, object] = {_volume(of, each.name): {} for of in app.types for each in of.mounts}
     document = {"services": services, **({"volumes": volumes} if volumes else {})}
     files["compose.yaml"] = File(to_yaml([document]).encode(), PRIVATE if private else PUBLIC)
-    told = (*container.sentences(app, "compose"), *unsaid(_left_out(app), "compose", _CANNOT), *_sentences(app))
-    # A name inside the file is something that the older Compose refuses.
-    return Export(files, told, f"docker compose --project-name {app.slug} --project-directory {{}} up --detach")
+    told = (*container.sentences(app, "compose"), *unsaid(app, "compose", _CANNOT, _says), *_sentences(app))
+    return Export(files, told, f"{_compose(app)} --project-directory {{}} up --detach")
+
+
+def _compose(app: App) -> str:
+    """A name inside the file is something that the older Compose refuses."""
+    return f"docker compose --project-name {app.slug}"
 
 
 def _copies(of: Type) -> Iterator[tuple[str, int, dict[str, str]]]:
@@ -76,7 +79,7 @@ def _service(
     service |= {
         "restart": _restart(of),
         "stop_signal": f"SIG{signal_name(ending_signal(of))}",
-        "stop_grace_period": _seconds(of.grace),
+        "stop_grace_period": container.duration(of.grace),
     }
     if by_request:
         service["profiles"] = [_BY_REQUEST]
@@ -126,39 +129,35 @@ def _page(of: Type) -> dict[str, object] | None:
     )
     return {
         "test": ["CMD-SHELL", _unexpanded(test)],
-        "interval": _seconds(of.live_interval),
-        "timeout": _seconds(_TIMEOUT),
+        "interval": container.duration(of.live_interval),
+        "timeout": container.duration(_TIMEOUT),
         "retries": _TRIES,
-        "start_period": _seconds(of.ready_timeout),
+        "start_period": container.duration(of.ready_timeout),
     }
 
 
-def _left_out(app: App) -> App:
-    """Without the keys that are said for some types, and not for others."""
-
-    def is_said(of: Type, key: str) -> bool:
-        return (key == "ready" and of.ready is not None and of.ready.kind == "http") or (
-            key == "max_restarts" and of.restart == "on-failure"
-        )
-
-    return app._replace(
-        types=tuple(of._replace(said=tuple(each for each in of.said if not is_said(of, each.key))) for of in app.types)
-    )
+def _says(of: Type, key: str) -> bool:
+    """What it cannot say of every type, of this one."""
+    if key == "ready":
+        return of.ready is not None and of.ready.kind == "http"
+    return key == "max_restarts" and of.restart != "always"
 
 
 def _sentences(app: App) -> Iterator[str]:
     yield from other_signals_unsaid(app, "compose")
+    compose = _compose(app)
     for of in app.types:
         if of.release:
-            yield f"{of.name}: runs when you say so: docker compose run --rm {of.name}"
+            yield f"{of.name}: runs when you say so: {compose} run --rm {of.name}"
         elif not of.count:
-            yield f"{of.name}: its count is 0: docker compose up {next(_copies(of))[0]} starts one"
+            yield f"{of.name}: its count is 0: {compose} up {next(_copies(of))[0]} starts one"
         elif container.counts(of) and of.count > 1:
             yield f"{of.name}: has a service for each number, which Compose does not scale: export again with -m"
 
 
 def _restart(of: Type) -> str:
-    if of.release or of.restart == "never":
+    # For Docker 0 attempts are any number of them.
+    if of.restart == "never" or (of.restart == "on-failure" and of.max_restarts == 0):
         return "no"
     if of.restart == "on-failure":
         return "on-failure" if of.max_restarts is None else f"on-failure:{of.max_restarts}"
@@ -174,10 +173,6 @@ def _range(of: Type, name: str) -> str:
 
 def _volume(of: Type, mount: str) -> str:
     return f"{of.name}.{mount}"
-
-
-def _seconds(number: float) -> str:
-    return f"{math.ceil(number * 1000)}ms" if number != math.floor(number) else f"{number:.0f}s"
 
 
 def _word(text: str) -> str:

@@ -6,13 +6,16 @@ copies, a line of shell makes procsup's numbers of what the engine counts.
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import NamedTuple
 
+from procsup.config.readiness import Check
 from procsup.errors import UsageError
 from procsup.export.model import App, Mount, Type
+from procsup.export.unsaid import is_text, lost_sentence
 
 PLACEHOLDER = "registry.example.com/"
 # Numbers of this size are left to each type that counts, so that it can grow without meeting the next one's.
@@ -45,7 +48,7 @@ def image_of(app: App) -> str:
 
 def contents(app: App, of: Type) -> Contents:
     own = {**app.type_ports, "PORT": str(of.port), **{each.variable: mount_point(each) for each in of.mounts}}
-    lost = [name for name, value in of.env.all.items() if not (_NAME.match(name) and _is_text(value))]
+    lost = [name for name, value in of.env.all.items() if not (_NAME.match(name) and is_text(value))]
 
     def left(values: Mapping[str, str]) -> dict[str, str]:
         return {name: value for name, value in values.items() if name not in lost and name not in own}
@@ -58,6 +61,11 @@ def mount_point(mount: Mount) -> str:
     return f"{_MOUNTS}/{mount.name}"
 
 
+def run_at_once(app: App) -> tuple[Type, ...]:
+    """Where nothing goes on for ever: a release is run when somebody says so, unless there is nothing else."""
+    return tuple(of for of in app.types if not of.release) or app.types
+
+
 def folder_elsewhere(of: Type) -> str | None:
     """Where it starts, if that is not below the app's root. Raises UsageError where that cannot be said."""
     if of.subfolder is not None:
@@ -67,14 +75,24 @@ def folder_elsewhere(of: Type) -> str | None:
 
 
 def _check(what: str, text: str) -> None:
-    if not _is_text(text):
+    if not is_text(text):
         raise UsageError(f"{what} is no UTF-8 text, and cannot be written down; give it another name")
 
 
 def serves(of: Type) -> bool:
     """Whether somebody may want to connect to it."""
-    asked = of.live is not None or (of.ready is not None and of.ready.kind in {"port", "http"})
-    return of.name == "web" or asked or of.socket is not None or bool(_LISTENS.search(of.command.text))
+    told = of.live is not None or asked(of) is not None or of.socket is not None
+    return of.name == "web" or told or bool(_LISTENS.search(of.command.text))
+
+
+def asked(of: Type) -> Check | None:
+    """The port or page that answers when it is ready; what else says so, nobody finds out from outside."""
+    return of.ready if of.ready is not None and of.ready.kind in {"port", "http"} else None
+
+
+def duration(number: float) -> str:
+    """Of seconds: `15s`, or `2500ms`."""
+    return f"{math.ceil(number * 1000)}ms" if number != math.floor(number) else f"{number:.0f}s"
 
 
 def counts(of: Type) -> bool:
@@ -164,16 +182,3 @@ def sentences(app: App, engine: str) -> Iterator[str]:
             )
         if of.subfolder is None:
             yield f"{of.name}: starts in {of.cwd}, which the image has to have"
-
-
-def lost_sentence(variable: str, types: Sequence[str], why: str) -> str:
-    shown = "".join(letter if letter.isprintable() else "\ufffd" for letter in variable)
-    return f"the variable {shown} of {', '.join(types)} is left out: {why}"
-
-
-def _is_text(value: str) -> bool:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+# Those that run containers.
+WITH_IMAGE = frozenset({"compose", "kubernetes", "nomad"})
 FORMATS: Mapping[str, str] = {
     "systemd": "a target, and template units for each process type",
     "supervisord": "one configuration file, a program for each process type",

@@ -45,9 +45,9 @@ def write(app: App) -> Export:
     places = [f"-f {{}}/{each}" for each in ("secrets",) if any(path.startswith(f"{each}/") for path in files)]
     if any("/" not in path for path in files):
         places.append("-f {}")
-    elif files:
-        places.append("-f {}/jobs")
-    told = (*container.sentences(app, "kubernetes"), *unsaid(_left_out(app), "kubernetes", _CANNOT))
+    else:
+        places += [f"-f {{}}/jobs/{labels[of.name]}.yaml" for of in container.run_at_once(app)]
+    told = (*container.sentences(app, "kubernetes"), *unsaid(app, "kubernetes", _CANNOT, _says))
     return Export(files, (*told, *_sentences(app, labels)), f"kubectl apply {' '.join(places)}")
 
 
@@ -72,7 +72,7 @@ def _workload(app: App, of: Type, label: str, first: int | None) -> Object:
 
 
 def _job(app: App, of: Type, label: str, first: int | None) -> Object:
-    again = of.restart != "never" and not of.release
+    again = of.restart != "never"
     volumes = [{"name": volume, "emptyDir": {}} for volume in dns_names(each.name for each in of.mounts).values()]
     inside: Object = {
         **pod(app, of, label, first, job=True),
@@ -121,32 +121,31 @@ def _labels(app: App, component: str) -> dict[str, str]:
 
 def _is_job(of: Type) -> bool:
     """A Deployment starts its pods again however they end."""
-    return of.release or of.one_shot or of.restart != "always"
+    return of.one_shot or of.restart != "always"
 
 
 def _is_stateful(of: Type) -> bool:
     return container.counts(of) or bool(of.mounts)
 
 
-def _left_out(app: App) -> App:
-    """Without the keys that are said for some types, and not for others."""
-
-    def is_said(of: Type, key: str) -> bool:
-        asks = of.ready is not None and of.ready.kind in {"port", "http"}
-        return (key == "ready" and asks) or (key == "max_restarts" and _is_job(of))
-
-    return app._replace(
-        types=tuple(of._replace(said=tuple(each for each in of.said if not is_said(of, each.key))) for of in app.types)
-    )
+def _says(of: Type, key: str) -> bool:
+    """What it cannot say of every type, of this one."""
+    return (key == "ready" and container.asked(of) is not None) or (key == "max_restarts" and _is_job(of))
 
 
 def _sentences(app: App, labels: Mapping[str, str]) -> Iterator[str]:
+    yield (
+        "objects are called after the process types alone, so two applications need a namespace each: "
+        f"kubectl create namespace {app.slug}, and -n {app.slug} with every kubectl"
+    )
     for of in app.types:
         label = labels[of.name]
         if label != of.name:
             yield f"{of.name} is called {label}, as names of kubernetes are"
         if _is_job(of):
             yield f"{of.name}: a Job in jobs/, which runs when you say so: kubectl replace --force -f jobs/{label}.yaml"
+            if of.mounts:
+                yield f"{of.name}: mounts: each run of the Job begins with empty folders, which go with its pod"
         elif of.mounts:
             yield (
                 f"{of.name}: mounts: each copy has a folder of its own, of {_STORAGE}; procsup's share one, of any size"

@@ -10,7 +10,7 @@ from procsup.config.settings import Step
 from procsup.export import container
 from procsup.export.dns_names import dns_names
 from procsup.export.model import App, Type
-from procsup.export.stopping import for_kill
+from procsup.export.stopping import for_kill, seconds
 
 _POD = "PROCSUP_POD"
 _POD_INDEX = f"${{{_POD}##*-}}"  # a StatefulSet's pods are called web-0, web-1 …
@@ -67,8 +67,8 @@ def _unexpanded(text: str) -> str:
 
 def _probes(of: Type) -> dict[str, object]:
     found: dict[str, object] = {}
-    if of.ready is not None and of.ready.kind in {"port", "http"}:
-        asked = _asked(of.ready, of.port)
+    if (check := container.asked(of)) is not None:
+        asked = _asked(check, of.port)
         # Who is not ready in time is started again; that it lasts until then is no failure.
         found["startupProbe"] = {**asked, "periodSeconds": 1, "failureThreshold": max(1, math.ceil(of.ready_timeout))}
         found["readinessProbe"] = {**asked, "periodSeconds": _OFTEN_ENOUGH, "failureThreshold": _TRIES}
@@ -90,7 +90,7 @@ def _hook(steps: tuple[Step, ...]) -> str | None:
     before = steps[:-1] if steps and steps[-1].signal == signal.SIGTERM else steps
     if not before:
         return None
-    return "; ".join(f"kill -s {for_kill(each.signal)} 1; sleep {each.wait or 0:g}" for each in before)
+    return "; ".join(f"kill -s {for_kill(each.signal)} 1; sleep {seconds(each.wait or 0)}" for each in before)
 
 
 def _grace(steps: tuple[Step, ...]) -> int:

@@ -7,10 +7,9 @@ import plistlib
 from collections.abc import Iterator
 
 from procsup.errors import UsageError
-from procsup.export.container import lost_sentence
 from procsup.export.model import PRIVATE, PUBLIC, App, Export, File, Instance, Type
-from procsup.export.stopping import signal_name
-from procsup.export.unsaid import unsaid
+from procsup.export.stopping import seconds, signal_name
+from procsup.export.unsaid import is_text, lost_sentence, unsaid
 
 _CANNOT = {
     "size": "it limits neither memory nor processors in earnest",
@@ -46,7 +45,7 @@ def write(app: App) -> Export:
 
 
 def _entries(app: App, of: Type, instance: Instance, label: str) -> dict[str, object]:
-    if not _fits(of.cwd):
+    if not is_text(of.cwd):
         raise UsageError(f"the folder of {of.name} is no UTF-8 text, and cannot be written down; give it another name")
     log = f"/var/log/{app.slug}/{of.name}.{instance.number}.log"
     user = app.user_of(of)
@@ -54,7 +53,7 @@ def _entries(app: App, of: Type, instance: Instance, label: str) -> dict[str, ob
         "Label": label,
         "ProgramArguments": _argv(of, instance),
         "EnvironmentVariables": {
-            name: value for name, value in app.environment(of, instance).items() if _fits(name) and _fits(value)
+            name: value for name, value in app.environment(of, instance).items() if is_text(name) and is_text(value)
         },
         "WorkingDirectory": of.cwd,
         **({"UserName": user} if user else {}),
@@ -90,20 +89,11 @@ def _property_list(entries: dict[str, object]) -> bytes:
     return plistlib.dumps(entries, fmt=plistlib.FMT_BINARY)
 
 
-def _fits(text: str) -> bool:
-    """A property list has text only."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def _sentences(app: App) -> Iterator[str]:
     lost: dict[str, list[str]] = {}
     for of in app.types:
         for name, value in of.env.all.items():
-            if not (_fits(name) and _fits(value)):
+            if not (is_text(name) and is_text(value)):
                 lost.setdefault(name, []).append(of.name)
     for name, types in lost.items():
         yield lost_sentence(name, types, "a property list has no bytes that are no text")
@@ -114,4 +104,4 @@ def _sentences(app: App) -> Iterator[str]:
             signals, grace = ", ".join(signal_name(step.signal) for step in of.stop) or "KILL", _grace(of)
             yield f"{of.name}: its stop, {signals}, is left out: launchd sends TERM, and SIGKILL {grace} s later"
         elif _grace(of) != of.grace:
-            yield f"{of.name}: its grace of {of.grace:g} s becomes {_grace(of)} s: launchd counts whole ones"
+            yield f"{of.name}: its grace of {seconds(of.grace)} s becomes {_grace(of)} s: launchd counts whole ones"

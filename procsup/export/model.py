@@ -103,7 +103,6 @@ class Type(NamedTuple):
 
     name: str
     command: Command
-    position: int
     port: int
     instances: tuple[Instance, ...]
     first: Instance
@@ -146,7 +145,6 @@ class App(NamedTuple):
     name: str
     slug: str
     root: str
-    procfile: str
     owner: str | None
     path: str | None
     types: tuple[Type, ...]

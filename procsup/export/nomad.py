@@ -11,7 +11,7 @@ from procsup.export import container
 from procsup.export.dns_names import dns_names
 from procsup.export.hcl_text import Block, to_hcl
 from procsup.export.model import PRIVATE, PUBLIC, App, Export, File, Type
-from procsup.export.stopping import ending_signal, is_named, other_signals_unsaid, signal_name
+from procsup.export.stopping import ending_signal, is_named, other_signals_unsaid, seconds, signal_name
 from procsup.export.unsaid import unsaid
 
 _CANNOT = {
@@ -54,10 +54,17 @@ def write(app: App) -> Export:
     if groups:
         text = to_hcl(_job(app.slug, "service", groups))
         files[f"{app.slug}.nomad.hcl"] = File(text.encode(), PRIVATE if private else PUBLIC)
-    told = (*container.sentences(app, "nomad"), *unsaid(_left_out(app), "nomad", _CANNOT), *_sentences(app, labels))
-    main = f"{app.slug}.nomad.hcl" if groups else "jobs/*"
+    told = (*container.sentences(app, "nomad"), *unsaid(app, "nomad", _CANNOT, _says), *_sentences(app, labels))
     put = 'for f in {}/secrets/*; do nomad var put -force -in=json "@$f"; done; ' if _any(files, "secrets/") else ""
-    return Export(files, told, f"{put}nomad job run {{}}/{main}")
+    return Export(files, told, put + _run(app, labels, with_service=bool(groups)))
+
+
+def _run(app: App, labels: Mapping[str, str], with_service: bool) -> str:
+    """`nomad job run` takes one file."""
+    if with_service:
+        return f"nomad job run {{}}/{app.slug}.nomad.hcl"
+    files = " ".join(f"{{}}/jobs/{labels[of.name]}.nomad.hcl" for of in container.run_at_once(app))
+    return f'for f in {files}; do nomad job run "$f"; done'
 
 
 def _any(files: Mapping[str, File], start: str) -> bool:
@@ -81,7 +88,7 @@ def _group(
 ) -> Block:
     """`first`: the number of its first copy, where they have numbers; `hidden`: the path of its other variables."""
     blocks = [_restarting(of)]
-    if of.release or of.restart == "never" or of.max_restarts is not None:
+    if of.restart == "never" or of.max_restarts is not None:
         blocks.append(Block("reschedule", (), {"attempts": 0, "unlimited": False}))
     if container.serves(of):
         blocks.append(Block("network", (), {}, [Block("port", ("main",), {"to": of.port})]))
@@ -108,7 +115,7 @@ def _task(app: App, of: Type, label: str, first: int | None, variables: Mapping[
     task: dict[str, object] = {"driver": "docker", "env": dict(variables)}
     if of.user is not None:
         task["user"] = of.user
-    task |= {"kill_signal": _kill_signal(of), "kill_timeout": _seconds(of.grace)}
+    task |= {"kill_signal": _kill_signal(of), "kill_timeout": container.duration(of.grace)}
     blocks = [Block("config", (), config, mounts)]
     if hidden is not None:
         told = {"data": _TEMPLATE % hidden, "destination": "secrets/variables.env", "env": True}
@@ -124,21 +131,21 @@ def _kill_signal(of: Type) -> str:
 
 
 def _restarting(of: Type) -> Block:
-    if of.release or of.restart == "never":
+    if of.restart == "never":
         return Block("restart", (), {"attempts": 0, "mode": "fail"})
     attempts, mode = (10, "delay") if of.max_restarts is None else (of.max_restarts, "fail")
-    how = {"attempts": attempts, "interval": _seconds(of.restart_window), "delay": "1s", "mode": mode}
+    how = {"attempts": attempts, "interval": container.duration(of.restart_window), "delay": "1s", "mode": mode}
     return Block("restart", (), how)
 
 
 def _service(app: App, of: Type, label: str) -> Block:
     checks = []
-    if of.ready is not None and of.ready.kind in {"port", "http"}:
-        page = {"type": "http", "path": of.ready.what} if of.ready.kind == "http" else {"type": "tcp"}
+    if (check := container.asked(of)) is not None:
+        page = {"type": "http", "path": check.what} if check.kind == "http" else {"type": "tcp"}
         checks.append(Block("check", (), {"name": "ready", **page, "interval": "5s", "timeout": _TIMEOUT}))
     if of.live is not None:
-        pause = {"interval": _seconds(max(1.0, of.live_interval)), "timeout": _TIMEOUT}
-        again = Block("check_restart", (), {"limit": _TRIES, "grace": _seconds(of.ready_timeout)})
+        pause = {"interval": container.duration(max(1.0, of.live_interval)), "timeout": _TIMEOUT}
+        again = Block("check_restart", (), {"limit": _TRIES, "grace": container.duration(of.ready_timeout)})
         checks.append(Block("check", (), {"name": "live", "type": "http", "path": of.live.what, **pause}, [again]))
     return Block("service", (), {"name": f"{app.slug}-{label}"[:63], "port": "main", "provider": "nomad"}, checks)
 
@@ -154,20 +161,12 @@ def _limits(of: Type) -> dict[str, object]:
 
 def _ends(of: Type) -> bool:
     """What a service ends by itself is started again; only a batch job may end well."""
-    return of.release or of.one_shot or of.restart != "always"
+    return of.one_shot or of.restart != "always"
 
 
-def _left_out(app: App) -> App:
-    """Without the keys that are said for some types, and not for others."""
-
-    def asks(of: Type) -> bool:
-        return of.ready is not None and of.ready.kind in {"port", "http"}
-
-    return app._replace(
-        types=tuple(
-            of._replace(said=tuple(each for each in of.said if each.key != "ready" or not asks(of))) for of in app.types
-        )
-    )
+def _says(of: Type, key: str) -> bool:
+    """What it cannot say of every type, of this one."""
+    return key == "ready" and container.asked(of) is not None
 
 
 def _sentences(app: App, labels: Mapping[str, str]) -> Iterator[str]:
@@ -183,10 +182,6 @@ def _sentences(app: App, labels: Mapping[str, str]) -> Iterator[str]:
         if of.limits.cpu is not None:
             yield f"{of.name}: nomad counts megahertz: {_MEGAHERTZ} are taken for each core"
         if of.grace > _LONGEST_GRACE:
-            yield f"{of.name}: its {of.grace:g} s want max_kill_timeout in the clients' configuration"
+            yield f"{of.name}: its {seconds(of.grace)} s want max_kill_timeout in the clients' configuration"
         if of.mounts:
             yield f"{of.name}: mounts are volumes of Docker, on the client where a copy happens to run"
-
-
-def _seconds(number: float) -> str:
-    return f"{math.ceil(number * 1000)}ms" if number != math.floor(number) else f"{number:.0f}s"

@@ -16,7 +16,15 @@ from procsup.config.environment import INHERITED
 from procsup.config.expand import expand_command
 from procsup.config.project import Project
 from procsup.config.secrets import mask_text, masked, secret_values
-from procsup.config.settings import MOUNT, Step, TypeSettings, mount_variable
+from procsup.config.settings import (
+    LIVE_INTERVAL,
+    MOUNT,
+    READY_TIMEOUT,
+    RESTART_WINDOW,
+    Step,
+    TypeSettings,
+    mount_variable,
+)
 from procsup.config.settings_shown import said_of_app, said_of_type
 from procsup.core.events import ProjectRead
 from procsup.core.model import RequestRefused
@@ -25,9 +33,6 @@ from procsup.core.supervisor import Supervisor
 from procsup.errors import UsageError
 from procsup.export.model import App, Command, Instance, Mount, Socket, Type, Variables
 
-_WINDOW = 60.0
-_READY_TIMEOUT = 60.0
-_LIVE_INTERVAL = 10.0
 _KILL = 9
 _USED = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
 # What every engine gives its processes, in one way or another, and nobody misses in a file.
@@ -72,7 +77,6 @@ def picture(project: Project, counts: Mapping[str, int], machine: Machine) -> Ap
             Type(
                 name=name,
                 command=_command(each.command, environment, secrets),
-                position=each.position,
                 port=ports[name],
                 instances=tuple(_instance(name, numbers) for numbers in found),
                 first=_instance(name, first),
@@ -86,14 +90,14 @@ def picture(project: Project, counts: Mapping[str, int], machine: Machine) -> Ap
                 login={key: value for key, value in sorted(login.items()) if key not in values},
                 stop=steps,
                 grace=sum(step.wait or 0.0 for step in steps),
-                restart=own.restart or ("on-failure" if own.one_shot else "always"),
+                restart=_restart(own, release=name in project.releases),
                 max_restarts=own.max_restarts,
-                restart_window=_WINDOW if own.restart_window is None else own.restart_window,
+                restart_window=RESTART_WINDOW if own.restart_window is None else own.restart_window,
                 limits=settings.limits(name),
                 ready=own.ready,
-                ready_timeout=_READY_TIMEOUT if own.ready_timeout is None else own.ready_timeout,
+                ready_timeout=READY_TIMEOUT if own.ready_timeout is None else own.ready_timeout,
                 live=own.live,
-                live_interval=_LIVE_INTERVAL if own.live_interval is None else own.live_interval,
+                live_interval=LIVE_INTERVAL if own.live_interval is None else own.live_interval,
                 mounts=tuple(Mount(each, mount_variable(each), machine.mount_path(name, each)) for each in own.mounts),
                 socket=_socket(own.socket, project.root),
                 depends_on=settings.depends_on(name),
@@ -106,7 +110,6 @@ def picture(project: Project, counts: Mapping[str, int], machine: Machine) -> Ap
         name=project.app,
         slug=_slug(project.app),
         root=project.root,
-        procfile=project.procfile,
         owner=machine.owner,
         path=path,
         types=tuple(types),
@@ -177,6 +180,11 @@ def _command(text: str, environment: Mapping[str, str], secrets: tuple[str, ...]
     simple = not expanded.shell
     fixed = simple and "$" not in text
     return Command(text, expanded.argv if fixed else None, simple, mask_text(text, secrets) != text)
+
+
+def _restart(own: TypeSettings, release: bool) -> str:
+    """A release has no say in it: nobody wants a migration in a loop."""
+    return "never" if release else own.restart or ("on-failure" if own.one_shot else "always")
 
 
 def _stop(own: TypeSettings) -> tuple[Step, ...]:

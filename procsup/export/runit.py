@@ -22,13 +22,8 @@ _CANNOT = {
 
 
 def write(app: App) -> Export:
-    files: dict[str, File] = {}
-    for of in app.types:
-        for instance in app.with_spare(of):
-            folder = f"{app.slug}-{of.name}.{instance.number}"
-            files |= {f"{folder}/{name}": file for name, file in _service(app, of, instance).items()}
     return Export(
-        files,
+        shell.service_folders(app, _service),
         (*unsaid(app, "runit", _CANNOT), *shell.not_settable(app)),
         f"runsvdir {{}} (or link its folders into /etc/service), and sv -w {_patience(app)} stop {{}}/* to stop",
     )
@@ -42,17 +37,13 @@ def _service(app: App, of: Type, instance: Instance) -> dict[str, File]:
     found = {
         "run": File(shell.encoded(_run(app, of, instance)), PRIVATE_PROGRAM if of.command.secret else PROGRAM),
         "env": shell.environment_file(app, of, instance),
-        "control/t": _script(_stop(of)),
-        "finish": _script(_finish(of)),
-        "log/run": _script("#!/bin/sh\nmkdir -p main && exec svlogd -tt ./main\n"),
+        "control/t": shell.script(_stop(of)),
+        "finish": shell.script(_finish(of)),
+        "log/run": shell.script("#!/bin/sh\nmkdir -p main && exec svlogd -tt ./main\n"),
     }
     if not of.instances:
         found["down"] = File(b"")
     return found
-
-
-def _script(text: str) -> File:
-    return File(shell.encoded(text), PROGRAM)
 
 
 def _run(app: App, of: Type, instance: Instance) -> str:
@@ -105,6 +96,6 @@ step() {{
 def _finish(of: Type) -> str:
     """Ends what its leader has left. Who shall not come back is taken down: `$1` is the exit code, -1 for a signal."""
     again = "exec sv -w 0 down . >/dev/null\n"
-    if not (of.restart == "never" or of.release):
+    if of.restart != "never":
         again = f'[ "$1" = 0 ] && {again}' if of.restart == "on-failure" else ""
     return f"#!/bin/sh\n{shell.rest_of_group(for_kill(ending_signal(of)), of.grace)}{again}exit 0\n"

@@ -24,13 +24,8 @@ _AT_MOST = 4096  # deaths that s6-supervise can remember
 
 
 def write(app: App) -> Export:
-    files: dict[str, File] = {}
-    for of in app.types:
-        for instance in app.with_spare(of):
-            folder = f"{app.slug}-{of.name}.{instance.number}"
-            files |= {f"{folder}/{name}": file for name, file in _service(app, of, instance).items()}
     return Export(
-        files,
+        shell.service_folders(app, _service),
         (
             *unsaid(app, "s6", _CANNOT),
             *_not_seen_ready(app),
@@ -45,24 +40,20 @@ def _service(app: App, of: Type, instance: Instance) -> dict[str, File]:
     found = {
         "run": File(shell.encoded(_run(app, of, instance)), PRIVATE_PROGRAM if of.command.secret else PROGRAM),
         "env": shell.environment_file(app, of, instance),
-        "finish": _script(_finish(of)),
+        "finish": shell.script(_finish(of)),
         "down-signal": _line(for_kill(ending_signal(of))),
         "timeout-kill": _line(str(max(1, math.ceil(of.grace * 1000)))),
         "timeout-finish": _line(str(math.ceil(of.grace * 1000) + 5000)),
-        "log/run": _script("#!/bin/sh\nexec s6-log -b n20 s10000000 T ./main\n"),
+        "log/run": shell.script("#!/bin/sh\nexec s6-log -b n20 s10000000 T ./main\n"),
     }
     if check := _check(of):
         found["notification-fd"] = _line("3")
-        found["data/check"] = _script(check)
+        found["data/check"] = shell.script(check)
     if of.max_restarts is not None:
         found["max-death-tally"] = _line(str(min(_AT_MOST, max(100, of.max_restarts + 1))))
     if not of.instances:
         found["down"] = File(b"")
     return found
-
-
-def _script(text: str) -> File:
-    return File(shell.encoded(text), PROGRAM)
 
 
 def _line(text: str) -> File:
@@ -128,7 +119,7 @@ def _finish(of: Type) -> str:
     `$1` is the leader's exit code, 256 after a signal.
     """
     again = ""
-    if of.restart == "never" or of.release:
+    if of.restart == "never":
         again = "exit 125\n"
     else:
         if of.restart == "on-failure":

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from procsup.export.model import PRIVATE, PUBLIC, App, File, Instance, Type
+from procsup.export.model import PRIVATE, PROGRAM, PUBLIC, App, File, Instance, Type
 
 SHELL = "/bin/sh"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
@@ -38,9 +38,9 @@ def settable(variables: Mapping[str, str]) -> dict[str, str]:
 def not_settable(app: App) -> tuple[str, ...]:
     """A sentence for each variable that is lost because no script of a shell can set it."""
     return tuple(
-        f"{each.name}: the variable {_shown(name)} is left out: no script of a shell can set it"
+        f"{each.name}: the variable {shown(name)} is left out: no script of a shell can set it"
         for each in app.types
-        for name in each.env.all.keys() - settable(each.env.all).keys()
+        for name in sorted(each.env.all.keys() - settable(each.env.all).keys())
     )
 
 
@@ -57,6 +57,20 @@ def exports(variables: Mapping[str, str], secret: bool) -> File:
 def command(of: Type, instance: Instance) -> str:
     """The words that run the instance's command, to stand behind `exec`."""
     return words((SHELL, "-c", of.command.for_shell(instance.unique_int)))
+
+
+def script(text: str) -> File:
+    return File(encoded(text), PROGRAM)
+
+
+def service_folders(app: App, service: Callable[[App, Type, Instance], Mapping[str, File]]) -> dict[str, File]:
+    """A folder for each instance, with the files that `service` makes of it."""
+    return {
+        f"{app.slug}-{of.name}.{instance.number}/{name}": file
+        for of in app.types
+        for instance in app.with_spare(of)
+        for name, file in service(app, of, instance).items()
+    }
 
 
 def mounts(of: Type) -> str:
@@ -95,7 +109,7 @@ fi
 def title(app: App, of: Type, instance: Instance | None = None) -> str:
     """A comment for people, on one line whatever the names are."""
     who = of.name if instance is None else f"{of.name}.{instance.number}"
-    return f"# {who} of {_shown(app.name)}, written by procsup export\n"
+    return f"# {who} of {shown(app.name)}, written by procsup export\n"
 
 
 def encoded(text: str) -> bytes:
@@ -103,5 +117,6 @@ def encoded(text: str) -> bytes:
     return text.encode(errors="surrogateescape")
 
 
-def _shown(text: str) -> str:
+def shown(text: str) -> str:
+    """For people, on one line."""
     return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)

@@ -25,6 +25,11 @@ def for_kill(number: int) -> str:
     return signal_name(number) if is_named(number) else str(number)
 
 
+def seconds(number: float) -> str:
+    """To a microsecond, and without the exponent of `1e+06`, which neither systemd nor every `sleep` reads."""
+    return f"{number:.6f}".rstrip("0").rstrip(".")
+
+
 def ending_signal(of: Type) -> int:
     """The one for engines that send one only: the last before SIGKILL. Those before it may only ask for quiet."""
     return of.stop[-1].signal if of.stop else int(signal.SIGKILL)
@@ -34,7 +39,8 @@ def other_signals_unsaid(app: App, engine: str) -> tuple[str, ...]:
     """A sentence for each type whose stop has more signals than an engine can send."""
     return tuple(
         f"{each.name}: of its stop, {', '.join(signal_name(step.signal) for step in each.stop)}, only "
-        f"{signal_name(ending_signal(each))} is sent, with {each.grace:g} s before SIGKILL: {engine} knows one signal"
+        f"{signal_name(ending_signal(each))} is sent, with {seconds(each.grace)} s before SIGKILL: {engine} knows "
+        "one signal"
         for each in app.types
         if len(each.stop) > 1
     )

@@ -127,7 +127,7 @@ def _literal(text: str) -> str:
 
 
 def _restart(of: Type) -> str:
-    if of.release or of.restart == "never":
+    if of.restart == "never":
         return "false"
     return "true" if of.restart == "always" else "unexpected"
 

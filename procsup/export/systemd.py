@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from procsup.export import shell
 from procsup.export import systemd_words as put
 from procsup.export.model import PRIVATE, PUBLIC, App, Export, File, Instance, Socket, Type
-from procsup.export.stopping import ending_signal, for_kill, signal_name
+from procsup.export.stopping import ending_signal, for_kill, seconds, signal_name
 from procsup.export.systemd_words import Unsayable
 from procsup.export.unsaid import unsaid
 
@@ -123,7 +123,7 @@ def _variables(app: App, of: Type, lost: list[str]) -> tuple[dict[str, str], dic
         try:
             put.environment(name, value)
         except Unsayable as error:
-            lost.append(f"{of.name}: the variable {name!a} is left out: it {str(error).removeprefix(f'{name} ')}")
+            lost.append(f"{of.name}: the variable {name!a} is left out: it {str(error).removeprefix(f'{name!r} ')}")
             continue
         (secret if name in of.env.secret else plain)[name] = value
     return dict(sorted(plain.items())), dict(sorted(secret.items()))
@@ -140,12 +140,12 @@ def _order(app: App, of: Type) -> Iterator[str]:
 def _start_limit(of: Type) -> list[str]:
     if of.max_restarts is None:
         return ["StartLimitIntervalSec=0"]
-    return [f"StartLimitIntervalSec={of.restart_window:g}", f"StartLimitBurst={of.max_restarts + 1}"]
+    return [f"StartLimitIntervalSec={seconds(of.restart_window)}", f"StartLimitBurst={of.max_restarts + 1}"]
 
 
 def _kind(of: Type) -> list[str]:
     if of.ready is not None and of.ready.kind == "notify":
-        return ["Type=notify", "NotifyAccess=all", f"TimeoutStartSec={of.ready_timeout:g}"]
+        return ["Type=notify", "NotifyAccess=all", f"TimeoutStartSec={seconds(of.ready_timeout)}"]
     if of.one_shot or of.release:
         return ["Type=oneshot", "RemainAfterExit=yes"]
     return ["Type=exec"]
@@ -165,7 +165,7 @@ def _mount(app: App, of: Type, name: str) -> str:
 
 
 def _restart(of: Type) -> list[str]:
-    if of.release or of.restart == "never":
+    if of.restart == "never":
         return ["Restart=no"]
     lines = ["RestartSec=1"]
     if of.restart == "always" and not of.one_shot:
@@ -192,7 +192,7 @@ def _stop(of: Type) -> list[str]:
         *lines,
         f"KillSignal=SIG{signal_name(ending_signal(of))}",
         # It is the bound of each ExecStop, too.
-        f"TimeoutStopSec={max(grace, longest + 1 if lines else 0, 0.1):g}",
+        f"TimeoutStopSec={seconds(max(grace, longest + 1 if lines else 0, 0.1))}",
     ]
 
 

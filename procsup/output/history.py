@@ -33,19 +33,23 @@ class Entry(NamedTuple):
 
 
 class Lost(NamedTuple):
-    """So many bytes of an instance were dropped before the one who follows came to read them."""
+    """So many bytes of an instance were dropped before the one who follows came to read them.
+
+    None where nobody knows how many: who comes back to its place may find that the place itself was dropped.
+    """
 
     name: str
-    missed: int
+    missed: int | None
 
 
 class _Ring:
-    __slots__ = ("entries", "said", "size", "torn")
+    __slots__ = ("dropped", "entries", "said", "size", "torn")
 
     def __init__(self) -> None:
         self.entries: deque[Entry] = deque()
         self.size = 0
         self.said = 0  # bytes, ever
+        self.dropped = 0  # the number of the last entry of which something is not there any more
         self.torn: set[Source] = set()  # those whose first entry now begins inside a line
 
     def add(self, entry: Entry) -> None:
@@ -57,10 +61,20 @@ class _Ring:
         while self.size > limit and self.entries:
             oldest = self.entries.popleft()
             self.size -= len(oldest.text) + _COST
+            self.dropped = max(self.dropped, oldest.number)
             if oldest.text.endswith(b"\n"):
                 self.torn.discard(oldest.source)
             else:
                 self.torn.add(oldest.source)
+
+    def read(self, number: int) -> int | None:
+        """How many bytes one has read who has read all up to the entry of this number; None if that is not known."""
+        if self.dropped > number:
+            return None
+        for entry in reversed(self.entries):
+            if entry.number <= number:
+                return entry.offset + len(entry.text)
+        return self.entries[0].offset if self.entries else self.said
 
 
 class History:
@@ -90,6 +104,7 @@ class History:
             ring.shrink(self._limit)
         if cut:  # known only now: those that were dropped before it may have ended with a line
             ring.torn.add(source)
+            ring.dropped = self._number
         self._size += ring.size - before
         if self._size > self._total:
             self._make_room()
@@ -128,30 +143,35 @@ class History:
         """The number of the last entry so far: where one begins to follow."""
         return self._number
 
-    def follow(self, chosen: Callable[[str], bool], after: int) -> AsyncGenerator[Entry | Lost, None]:
-        """What comes after entry number `after`, as it comes, until the end of the history itself.
+    def follow(
+        self, chosen: Callable[[str], bool], after: int, until: int | None = None
+    ) -> AsyncGenerator[Entry | Lost, None]:
+        """What comes after entry number `after`, as it comes, to number `until`, or else the end of the history itself.
 
-        What is dropped from now on is told as lost, however late one begins to read.
+        What was dropped since is told as lost, however late one begins to read.
         """
-        return self._follow(chosen, after, {name: ring.said for name, ring in self._rings.items()})
+        return self._follow(chosen, after, until, {name: ring.read(after) for name, ring in self._rings.items()})
 
     async def _follow(
-        self, chosen: Callable[[str], bool], after: int, read: dict[str, int]
+        self, chosen: Callable[[str], bool], after: int, until: int | None, read: dict[str, int | None]
     ) -> AsyncGenerator[Entry | Lost, None]:
         while True:
             entries = self._fresh(chosen, after)
             late = False
             for entry in entries:
                 name = entry.source.name
-                missed = entry.offset - read.get(name, 0)
-                if missed > 0:
+                known = read.get(name, 0)
+                missed = entry.offset - known if known is not None else None
+                if missed is None or missed > 0:
                     late = True
                     yield Lost(name, missed)
+                if until is not None and entry.number > until:
+                    return
                 yield entry
                 read[name] = entry.offset + len(entry.text)
                 after = entry.number
             if not entries:
-                if self._closed:
+                if self._closed or until is not None:
                     return
                 after = self._number
                 news: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -45,11 +45,15 @@ class StreamMemory(NamedTuple):
 
 
 class ConsoleMemory(NamedTuple):
-    """`unfinished` has its line at the end of the output; `held` is that line, where entries are whole lines."""
+    """`unfinished` has its line at the end of the output; `held` is that line, where entries are whole lines.
+
+    `lost` bytes had no room while the output could not be written to, which has not been told yet.
+    """
 
     pending: tuple[bytes, ...]
     unfinished: Source | None
     held: bytes
+    lost: int = 0
 
 
 class RingMemory(NamedTuple):
@@ -64,6 +68,7 @@ class RingMemory(NamedTuple):
     text: bytes
     said: int
     torn: tuple[Source, ...]
+    dropped: int = 0
 
 
 class HistoryMemory(NamedTuple):
@@ -140,13 +145,15 @@ def _recall_speaker(speaker: Speaker, memory: SpeakerMemory) -> None:
 
 
 def remember_console(console: Console) -> ConsoleMemory:
-    return ConsoleMemory(tuple(map(bytes, console._writer._queue)), console._unfinished, console._format.held)
+    writer = console._writer
+    return ConsoleMemory(tuple(map(bytes, writer._queue)), console._unfinished, console._format.held, writer._lost)
 
 
 def recall_console(console: Console, memory: ConsoleMemory) -> None:
     """From here on bytes leave again."""
     console._unfinished = memory.unfinished
     console._format.held = memory.held
+    console._writer._lost = memory.lost
     console._writer.write(*memory.pending)
 
 
@@ -166,6 +173,7 @@ def remember_history(history: History) -> HistoryMemory:
             b"".join(each.text for each in entries),
             ring.said,
             tuple(ring.torn),
+            ring.dropped,
         )
     return HistoryMemory(history.end(), rings)
 
@@ -179,7 +187,7 @@ def recall_history(history: History, memory: HistoryMemory) -> None:
             ring.add(Entry(number, time, before.sources[chosen], offset, before.text[at : at + size]))
             at += size
         ring.said = before.said
-        ring.torn = set(before.torn)
+        ring.torn, ring.dropped = set(before.torn), before.dropped
         history._size += ring.size
 
 

@@ -88,7 +88,7 @@ class _Show:
     def take(self, method: str, params: Mapping[str, Any]) -> None:
         if method == "lost":
             with suppress(OSError):
-                os.write(2, f"procsup: {params['bytes']} bytes of {params['instance']} are missing here\n".encode())
+                os.write(2, f"procsup: {_missing(params['bytes'])} of {params['instance']} are missing here\n".encode())
         elif method == "output":
             self._now = params["time"]
             self._speaker(params).say(params["raw"])
@@ -108,6 +108,10 @@ class _Show:
                 self._names.append(source.name)
                 self.console.set_names(self._names, self._types)
         return speaker
+
+
+def _missing(count: int | None) -> str:
+    return f"{count} bytes" if count is not None else "some bytes"
 
 
 def show_again(loop: asyncio.AbstractEventLoop, console: Console, entries: Sequence[Entry]) -> None:

@@ -47,7 +47,7 @@ class Writer:
         self._on_trouble = on_trouble
         self._name = sink.name
         self._failure: str | None = None  # why the file cannot be written to
-        self._lost = 0  # bytes, since then
+        self._lost = 0  # bytes, since then; they are told when it can be
         self._queue: deque[Buffer] = deque()
         self._blocked = False
         self._retry: asyncio.TimerHandle | None = None
@@ -139,7 +139,7 @@ class Writer:
             self._block(_RETRY if stuck else 0, failed)
         else:
             self._unblock()
-            if self._failure is not None and not failed:
+            if (self._failure is not None or self._lost) and not failed:
                 self._recover()
             self._tell_empty()
         if self.full and (self.waiting_bytes <= DRAINED or self._failure is not None):

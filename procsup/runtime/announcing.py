@@ -1,6 +1,7 @@
 """Keeps systemd told, while the loop runs: that all are up, how many of each, that we reload or stop, that we live.
 
-Nothing here is remembered from one message to the next that could not be said anew; READY=1 twice does no harm.
+Nothing here is remembered from one message to the next that could not be said anew; READY=1 twice does no harm. After
+an upgrade it is said once more: a reload may have been under way before.
 """
 
 from __future__ import annotations
@@ -37,7 +38,6 @@ class Announcer:
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._timers: dict[str, asyncio.TimerHandle] = {}
-        self._ready = False
         self._reloads = 0  # under way
         self._stopping = False
         self._status = ""
@@ -54,7 +54,7 @@ class Announcer:
     def close(self) -> None:
         """All is over."""
         finished = self._daemon.finished
-        if not self._ready and finished.done() and finished.exception() is None and finished.result() == 0:
+        if not self._daemon.announced and finished.done() and finished.exception() is None and finished.result() == 0:
             self._say("READY=1")  # so soon that nobody has said so yet; to systemd it would look like a failure
         self._say_stopping()
         for task in self._tasks:
@@ -66,7 +66,7 @@ class Announcer:
     @contextmanager
     def reloading(self) -> Iterator[None]:
         """Around reading the files again; it is over for systemd when what changed has come true."""
-        if not self._ready or self._stopping:
+        if not self._daemon.announced or self._stopping:
             yield
             return
         self._reloads += 1
@@ -79,8 +79,9 @@ class Announcer:
 
     async def _come_up(self, release: asyncio.Task[None] | None) -> None:
         await until_up(self._daemon, release)
-        self._ready = True
-        self._say("READY=1", self._new_status())
+        self._daemon.announced = True
+        if not self._reloads:  # else it would be over for systemd before it is
+            self._say("READY=1", self._new_status())
 
     async def _end_reload(self) -> None:
         await until_settled(self._daemon)
@@ -115,7 +116,7 @@ class Announcer:
 
     def _new_status(self) -> str:
         supervisor = self._daemon.supervisor
-        prefix = "" if self._ready else "starting: "
+        prefix = "" if self._daemon.announced else "starting: "
         if self._stopping:
             left = sum(each.alive for each in supervisor.instances())
             return f"STATUS=stopping, {left} to go"
@@ -130,7 +131,7 @@ class Announcer:
         self._timers["alive"] = self._loop.call_later(interval, self._prove_alive, interval)
 
     def _ask_for_time(self) -> None:
-        if self._stopping or (self._ready and not self._reloads):
+        if self._stopping or (self._daemon.announced and not self._reloads):
             return
         self._say(more_time(MORE_TIME))
         if (earlier := self._timers.get("time")) is not None:

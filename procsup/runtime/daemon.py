@@ -77,6 +77,7 @@ class Daemon:
         self.finished: asyncio.Future[int] = self._loop.create_future()
         self.tally = Tally()
         self.upgrades = 0  # how often this process has become another version
+        self.announced = False  # systemd knows that all were up
         self.troubles_elsewhere: Callable[[], list[str]] = list  # of those who are told lines beside the console
         self.supervisor = beginning.supervisor
         self.confinement = beginning.confinement or Confinement(beginning.cgroups)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 from collections.abc import Mapping
 
 from procsup.control.address import make_private
 from procsup.errors import ConfigError, Problem, ProcsupError
+from procsup.runtime.whole_file import write_whole
 
 _FILE = "formation.json"
 _FRESH = "formation.json.new"
@@ -45,26 +45,10 @@ def save(folder: str, formation: Mapping[str, int]) -> None:
     path, fresh = os.path.join(folder, _FILE), os.path.join(folder, _FRESH)
     text = json.dumps({"version": _VERSION, "formation": dict(formation)}, indent=1) + "\n"
     try:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(fresh)  # left by one that was killed in here
-        try:
-            _write(fresh, text.encode())
-            os.replace(fresh, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(fresh)
-            raise
+        write_whole(path, fresh, text.encode(), 0o600)
         _flush_folder(folder)  # the rename itself is not on disk before this
     except OSError as error:
         raise ProcsupError(f"cannot write {path}: {error.strerror or error}") from error
-
-
-def _write(path: str, data: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    with open(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(descriptor)
 
 
 def _flush_folder(folder: str) -> None:

@@ -2,12 +2,13 @@
 
 It waits on a pipe whose other end only the supervisor holds: the kernel closes that however the supervisor ends. It
 has a session of its own and is deaf to the signals that a whole group or cgroup may get at once. While it sleeps it is
-a shell, a tenth of a Python's memory; only if it is needed does it become this module's `main`.
+a shell, a tenth of a Python's memory; only if it is needed does it run this module's `main`.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -17,7 +18,25 @@ from procsup.runtime.cgroups import Cgroups
 from procsup.runtime.child import SHELL, SpawnCall, Stdio
 
 _GOODBYE = b".\n"
-_SLEEP = """trap '' TERM INT QUIT HUP USR1 USR2 TSTP PIPE; read -r goodbye && exit; exec "$@" """
+# Where our Python has gone meanwhile (a virtual environment that somebody removed), the shell has to do: it goes by the
+# cookie alone. Its arguments are those of `main`, behind the four words that lead to it.
+_SLEEP = """trap '' TERM INT QUIT HUP USR1 USR2 TSTP PIPE
+read -r goodbye && exit
+"$@" && exit || [ $? -lt 126 ] && exit
+marked() {
+  for each in /proc/[0-9]*; do
+    tr '\\0' '\\n' < $each/environ | grep -q "^PROCSUP_COOKIE=$1" && echo ${each#/proc/}
+  done 2> /dev/null
+}
+for step in $(echo $6 | tr , ' '); do
+  found=$(marked $5)
+  [ "$found" ] || exit
+  seconds=${step#*:}
+  seconds=$((${seconds%.*} + 1))
+  kill -${step%:*} $found 2> /dev/null
+  while [ $seconds -gt 0 ] && [ "$(marked $5)" ]; do sleep 1; seconds=$((seconds - 1)); done
+done
+"""
 
 
 class Guardian:
@@ -35,6 +54,8 @@ class Guardian:
         """All is down: it has nothing to do any more."""
         with suppress(BrokenPipeError):
             os.write(self.pipe, _GOODBYE)
+        with suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)  # it may be stopped, and would never hear the goodbye
         self.alarm()
 
     def alarm(self) -> None:

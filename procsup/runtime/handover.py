@@ -99,7 +99,10 @@ class ListenerMemory(NamedTuple):
 
 
 class Handover(NamedTuple):
-    """`lost`: the time that does not count. `unkept`: the formation could not be written down so far."""
+    """`lost`: the time that does not count. `unkept`: the formation could not be written down so far.
+
+    `announced`: systemd knows that all were up. `pinned` are the types whose counts the command line has said.
+    """
 
     pid: int
     upgrades: int
@@ -127,6 +130,8 @@ class Handover(NamedTuple):
     guardian: GuardianMemory | None = None
     terminal: bool = False
     unkept: bool = False
+    announced: bool = False
+    pinned: frozenset[str] = frozenset()
 
     def descriptors(self) -> tuple[int, ...]:
         launcher, claim = self.launcher, self.claim

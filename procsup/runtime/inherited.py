@@ -31,9 +31,12 @@ def hold_signals() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, OURS)
 
 
-def hold_all_signals() -> None:
-    """In a thread that has no business with them, or where this process is about to become another program."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+def hold_all_signals() -> set[signal.Signals | int]:
+    """In a thread that has no business with them, or where this process is about to become another program.
+
+    Returns what was held before.
+    """
+    return signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
 
 
 def release_signals() -> None:

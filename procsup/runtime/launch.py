@@ -42,13 +42,7 @@ class Launcher:
 
         Raises ProcsupError where somebody else listens already; then nothing has changed.
         """
-        asked = [project.settings.of(each.name) for each in project.types]
-        if any(own.user is not None or own.cwd is not None for own in asked):
-            import procsup.runtime.users
-        if any(own.mounts for own in asked):
-            import procsup.runtime.mounts  # noqa: F401
-        if any(own.ready is not None and own.ready.kind == "notify" for own in asked):
-            import socket  # noqa: F401
+        load(project)
         self.sockets.open(project)
 
     def has_terminal(self, project: Project, name: InstanceName) -> bool:
@@ -118,6 +112,17 @@ class Launcher:
         self._spawner.close()
         self.notify.close()
         self.sockets.close()
+
+
+def load(project: Project) -> None:
+    """What it takes to start a copy of any of its types."""
+    asked = [project.settings.of(each.name) for each in project.types]
+    if any(own.user is not None or own.cwd is not None for own in asked):
+        import procsup.runtime.users
+    if any(own.mounts for own in asked):
+        import procsup.runtime.mounts  # noqa: F401
+    if any(own.ready is not None and own.ready.kind == "notify" for own in asked):
+        import socket  # noqa: F401
 
 
 def with_own_variables(project: Project, type_: str, state: str, environment: Mapping[str, str]) -> dict[str, str]:

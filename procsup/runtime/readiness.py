@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING
 
-from procsup.config.settings import Settings
+from procsup.config.settings import LIVE_INTERVAL, Settings
 from procsup.core.actions import Notice, Ready, Started
 from procsup.core.events import BecameReady, Event, StoppedAnswering
 from procsup.core.model import Instance, InstanceName, Running, Starting, Warming
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 # Seconds between two looks at one that is not ready yet: a fiftieth of the time that it has taken so far.
 SHORTEST, SHARE, LONGEST = 0.02, 0.02, 1.0
 PATIENCE = 5.0  # seconds for an answer
-LIVE_INTERVAL = 10.0
 MISSES = 3  # answers in a row that have to be missing
 _LONGEST_LINE = 64 * 1024
 _LONGEST_STATUS = 200

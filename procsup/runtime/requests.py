@@ -145,8 +145,9 @@ class Requests:
         def chosen(name: str) -> bool:
             return not wanted or name in wanted or name.partition(".")[0] in wanted
 
-        if params["after"] is not None:
-            return tell([], self._history.follow(chosen, params["after"]), params["after"], params["raw"])
+        if (place := params["after"]) is not None:
+            until = None if params["follow"] else self._history.end()
+            return tell([], self._history.follow(chosen, place, until), place, params["raw"])
         names, end = filter(chosen, self._history.names()), self._history.end()
         entries = self._history.tail(names, params["lines"], params["since"])
         more = self._history.follow(chosen, end) if params["follow"] else None

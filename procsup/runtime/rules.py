@@ -6,14 +6,12 @@ import signal
 from collections.abc import Mapping
 
 from procsup.config.project import Project
-from procsup.config.settings import TypeSettings
+from procsup.config.settings import READY_TIMEOUT, RESTART_WINDOW, TypeSettings
 from procsup.core.events import ProjectRead
 from procsup.core.rules import ProcessType, RestartPolicy, RestartRule, StopPlan, StopStep, stop_plan
 from procsup.runtime.options import Policy
 
 DEFAULT_GRACE = 15.0
-DEFAULT_WINDOW = 60.0
-DEFAULT_READY_TIMEOUT = 60.0
 # A release, also one that somebody has asked for by its name: nobody wants a migration in a loop.
 ONCE = RestartRule(RestartPolicy.NEVER, alone=True)
 
@@ -30,7 +28,7 @@ def project_read(
     for each in project.types:
         own = project.settings.of(each.name)
         release = each.name in releases
-        within = DEFAULT_READY_TIMEOUT if own.ready_timeout is None else own.ready_timeout
+        within = READY_TIMEOUT if own.ready_timeout is None else own.ready_timeout
         types.append(
             ProcessType(
                 each.name,
@@ -57,7 +55,7 @@ def restart_rule(own: TypeSettings, policy: Policy) -> RestartRule:
     """
     usual = RestartPolicy.ON_FAILURE if own.one_shot else RestartPolicy.ALWAYS
     word = policy.restart or own.restart
-    window = DEFAULT_WINDOW if own.restart_window is None else own.restart_window
+    window = RESTART_WINDOW if own.restart_window is None else own.restart_window
     rule = usual if word is None else RestartPolicy(word)
     return RestartRule(rule, own.max_restarts, window, alone=policy.restart is None)
 

@@ -37,7 +37,7 @@ class SignalDesk:
         self._upgrader = upgrader
         self._terminal = upgrader.terminal
         self._upgrading: asyncio.Task[None] | None = None
-        upgrader.not_while(lambda: self._reloading is not None and not self._reloading.done(), "a reload is under way")
+        upgrader.wait_while(lambda: self._reloading is not None and not self._reloading.done(), "a reload is under way")
         self._reloading: asyncio.Task[None] | None = None
         self._once_more = False
         self._asked = False

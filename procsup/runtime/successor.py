@@ -23,6 +23,7 @@ from procsup.runtime.child import choose_spawn
 from procsup.runtime.document import Header, load_file, make_file, read, read_header
 from procsup.runtime.guardian import Guardian, post_guardian
 from procsup.runtime.handover import CLASSES, Handover
+from procsup.runtime.launch import load
 from procsup.runtime.rules import rescue_plan
 from procsup.runtime.run import see_through
 from procsup.runtime.taking_over import begin_again
@@ -38,6 +39,7 @@ def try_out(descriptor: int) -> None:
     restore(handover.core)
     from procsup.runtime import memory, supervise  # noqa: F401
 
+    load(handover.project)
     if handover.options.log_folder is not None:
         from procsup.output import files  # noqa: F401
     if handover.options.syslog is not None:
@@ -82,6 +84,7 @@ class Legacy:
 
     def __init__(self, header: Header, descriptor: int, environ: Mapping[str, str]) -> None:
         self.terminal = False  # whether the first version was started at one
+        self.pinned: frozenset[str] = frozenset()  # the types whose counts its command line has said
         self._handover: Handover | None = None
         self.settled = False  # there is no way back any more, and none is needed
         self.failure: str | None = None  # why another version has given it back
@@ -103,7 +106,7 @@ class Legacy:
         raise ProcsupError(f"procsup {__version__} could not take over, and all is stopped: {words}") from error
 
     def take(self, handover: Handover) -> None:
-        self._handover, self.terminal = handover, handover.terminal
+        self._handover, self.terminal, self.pinned = handover, handover.terminal, handover.pinned
 
     def settle(self, house: Household) -> None:
         """Give everything what it had."""

@@ -97,7 +97,8 @@ async def supervise(
         daemon.others.add(guardian.pid)
     daemon.troubles_elsewhere = lambda: outlets.troubles
     memory_watch = MemoryWatch(daemon, claim.cookie)
-    reloader = Reloader(daemon, read, keeper, memory_watch.adapt, options.pinned(project))
+    pinned = legacy.pinned if legacy is not None else options.pinned(project)
+    reloader = Reloader(daemon, read, keeper, memory_watch.adapt, pinned)
 
     async def answer(method: str, params: dict[str, object], _peer: Peer) -> object:
         return await requests.answer(method, params)
@@ -110,6 +111,7 @@ async def supervise(
         house,
         legacy.arguments if legacy is not None else sys.argv[1:],
         legacy.terminal if legacy is not None else has_terminal(),
+        pinned,
     )
     requests = Requests(daemon, reloader, history, upgrader.upgrade)
 
@@ -190,6 +192,7 @@ async def _from_start_to_end(
         release = asyncio.create_task(end_release(daemon, options.policy))
         upgrader.not_while(lambda: not release.done(), "the release is under way")
     daemon.take_over(beginning)
+    asyncio.get_running_loop().call_soon(upgrader.prepare)
     if announcer is not None:
         announcer.begin(release)
     watcher = asyncio.create_task(_tell_when_up(daemon, options.on_up, release)) if options.on_up is not None else None

@@ -66,9 +66,9 @@ class Systemd:
                 f"{unit} does not start{trying}" + (f"; its last words:\n{said}" if said else _in_a_line(done.stderr))
             )
 
-    def has(self, word: str, unit: str) -> bool:
-        """`has("is-active", …)`."""
-        return self._run(word, unit).returncode == 0
+    def forget(self, unit: str) -> None:
+        """That it has failed, if it has; systemd would show it on, with nothing left of it."""
+        self._run("reset-failed", unit)
 
     def property(self, unit: str, name: str) -> str:
         return self._run("show", "--value", f"--property={name}", unit).stdout.strip()

@@ -29,7 +29,7 @@ from procsup.runtime.readiness import Readiness
 from procsup.runtime.rundir import Claim
 
 
-def take_down(house: Household, *, terminal: bool) -> Handover:
+def take_down(house: Household, *, terminal: bool, pinned: frozenset[str]) -> Handover:
     """`terminal`: it was started at one."""
     daemon, beginning, guardian = house.daemon, house.beginning, house.guardian
     return Handover(
@@ -60,6 +60,8 @@ def take_down(house: Household, *, terminal: bool) -> Handover:
         guardian=GuardianMemory(guardian.pid, guardian.pipe) if guardian is not None else None,
         terminal=terminal,
         unkept=daemon.keeper.trouble is not None,
+        announced=daemon.announced,
+        pinned=pinned,
     )
 
 

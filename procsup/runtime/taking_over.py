@@ -14,7 +14,7 @@ from procsup.runtime.beginning import Beginning
 from procsup.runtime.cgroups import Cgroups
 from procsup.runtime.child import Spawner, choose_spawn
 from procsup.runtime.handover import Handover, LimitsMemory, ProcessesMemory
-from procsup.runtime.launch import Launcher
+from procsup.runtime.launch import Launcher, load
 from procsup.runtime.limits import Confinement
 from procsup.runtime.rundir import Claim, RootLock
 
@@ -54,6 +54,7 @@ def _launcher(handover: Handover) -> Launcher:
     launcher = Launcher(spawner, claim.cookie, options.tty, options.window, claim.folder)
     if memory.notify is not None:
         launcher.notify._socket = socket.socket(fileno=memory.notify)
+    load(handover.project)
     launcher.sockets._addresses = dict(memory.addresses)
     launcher.sockets._opened = {
         address: socket.socket(fileno=descriptor) for address, descriptor in memory.sockets.items()
@@ -82,6 +83,7 @@ def recall(house: Household, handover: Handover, failure: str | None) -> None:
     daemon = house.daemon
     daemon.upgrades = handover.upgrades + (failure is None)
     daemon.policy = handover.policy
+    daemon.announced = handover.announced
     daemon._lost = handover.lost
     memory.recall_history(house.history, handover.history)
     if house.outlets.files is not None and handover.logs is not None:

@@ -8,7 +8,6 @@ import os
 import signal
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import NamedTuple
 
 from procsup.errors import ProcsupError
 from procsup.runtime.child import SpawnCall, Stdio
@@ -16,13 +15,6 @@ from procsup.runtime.child import SpawnCall, Stdio
 PATIENCE = 20.0  # seconds
 _LAST_WORDS = 8 * 1024  # bytes
 _SOON = 0.005  # seconds between looks at one who has closed its output, and so is about to end
-
-
-class Verdict(NamedTuple):
-    """`version` is that of procsup, `python` that of Python."""
-
-    version: str
-    python: str
 
 
 def command(python: str, *arguments: str) -> tuple[str, ...]:
@@ -39,7 +31,7 @@ class Trial:
         self._others = others
         self._environ = environ
 
-    async def run(self, python: str, document: int) -> Verdict:
+    async def run(self, python: str, document: int) -> None:
         """`document` is a file with the memory. Raises ProcsupError, with the other's last words, if it could not."""
         ours, theirs = os.pipe()
         try:
@@ -58,7 +50,7 @@ class Trial:
             raise ProcsupError(f"{python} cannot be started: {error.strerror or error}") from error
         finally:
             os.close(ours)
-        return _judge(python, pid, code, said)
+        _judge(python, pid, code, said)
 
     async def _listen(self, pipe: int) -> bytes:
         """Until its end. Raises TimeoutError."""
@@ -99,18 +91,18 @@ class Trial:
         return -signal.SIGKILL
 
 
-def _judge(python: str, pid: int, code: int, said: bytes) -> Verdict:
+def _judge(python: str, pid: int, code: int, said: bytes) -> None:
+    """Raises ProcsupError."""
     lines = [line for line in said.decode(errors="replace").splitlines() if line.strip()]
     if code == 0 and lines:
         try:
-            words = json.loads(lines[-1])
-            verdict, its_pid = Verdict(str(words["version"]), str(words["python"])), words["pid"]
+            its_pid = json.loads(lines[-1])["pid"]
         except (ValueError, LookupError, TypeError):
             pass
         else:
             if its_pid != pid:
                 raise ProcsupError(f"{python} starts another process in its place, and would take over nothing")
-            return verdict
+            return
     if any(line.lower().startswith("unknown option") for line in lines):
         raise ProcsupError(f"{python} is older than Python 3.11, which procsup needs")
     # Of a traceback the last line says most, of whatever else somebody else's program says, the first.

@@ -21,6 +21,7 @@ from procsup.core.model import Starting
 from procsup.errors import ProcsupError
 from procsup.runtime.child import choose_spawn
 from procsup.runtime.household import Household
+from procsup.runtime.inherited import hold_all_signals
 
 # So long the moment is waited for at which nothing is half done, in seconds.
 PATIENCE = 10.0
@@ -32,26 +33,31 @@ _ROOM = 16
 # Turns of the loop after which a signal that came before all were held back has been heard.
 _TURNS = 5
 
+_Obstacle = tuple[Callable[[], bool], str]
+
 
 class Upgrader:
     """`arguments` are those of the command line, kept so that `ps` goes on to show them.
 
-    `terminal`: whether it was started at one.
+    `terminal`: whether it was started at one. `pinned` are the types whose counts they have said.
     """
 
-    def __init__(self, house: Household, arguments: Sequence[str], terminal: bool) -> None:
+    def __init__(self, house: Household, arguments: Sequence[str], terminal: bool, pinned: frozenset[str]) -> None:
         self.terminal = terminal
+        self._pinned = pinned
         self._house = house
         self._arguments = tuple(arguments)
-        self._obstacles: list[tuple[Callable[[], bool], str]] = []
+        self._obstacles: list[_Obstacle] = []
+        self._delays: list[_Obstacle] = []
         self._under_way = False
 
     def not_while(self, condition: Callable[[], bool], why: str) -> None:
         """There is no upgrade while this holds."""
         self._obstacles.append((condition, why))
 
-    def _unready(self) -> str | None:
-        return next((why for condition, why in self._obstacles if condition()), None)
+    def wait_while(self, condition: Callable[[], bool], why: str) -> None:
+        """An upgrade waits for the end of this, if it does not take too long."""
+        self._delays.append((condition, why))
 
     async def upgrade(self, python: str | None = None) -> NoReturn:
         """Never returns. Raises ProcsupError if it was not possible; then nothing has changed."""
@@ -73,11 +79,17 @@ class Upgrader:
             self._under_way = False
             self._house.server.hold(False)
 
+    @staticmethod
+    def prepare() -> None:
+        """Load what writes our memory down: whoever installs a new version puts other files where ours were."""
+        with suppress(ImportError, OSError):  # it is tried again when it is needed, and told then
+            from procsup.runtime import document, handover, taking_leave, trial  # noqa: F401
+
     def _refuse_unless_possible(self) -> None:
         daemon = self._house.daemon
         if daemon.supervisor.shutting_down or daemon.finished.done():
             raise ProcsupError("the supervisor is being stopped")
-        if (why := self._unready()) is not None:
+        if (why := _first(self._obstacles)) is not None:
             raise ProcsupError(why)
         with ExitStack() as room:  # a Python that begins needs some, and it would be too late to say so
             for _ in range(_ROOM):
@@ -101,7 +113,7 @@ class Upgrader:
         while True:
             self._house.server.hold(int((loop.time() - begun) / _HELD) % 3 == 2)
             if self._half_done() is None:
-                before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+                before = hold_all_signals()
                 try:
                     for _ in range(_TURNS):
                         await asyncio.sleep(0)
@@ -119,13 +131,15 @@ class Upgrader:
     def _half_done(self) -> str | None:
         """What must not be interrupted just now."""
         daemon = self._house.daemon
+        if (why := half_done(self._house.server.connections)) is not None:
+            return why
         if daemon.supervisor.rolling:
             return "instances are being replaced one by one"
         if daemon.busy or any(isinstance(each.state, Starting) for each in daemon.supervisor.instances()):
             return "too much is happening"
         if daemon.keeper.writing:
             return "the formation is just being written down"
-        return half_done(self._house.server.connections)
+        return _first(self._delays)
 
     def _write(self) -> tuple[int, tuple[int, ...]]:
         """A file with our memory, and the descriptors that go with it."""
@@ -133,7 +147,7 @@ class Upgrader:
         from procsup.runtime.handover import CLASSES
         from procsup.runtime.taking_leave import take_down
 
-        handover = take_down(self._house, terminal=self.terminal)
+        handover = take_down(self._house, terminal=self.terminal, pinned=self._pinned)
         descriptors = handover.descriptors()
         header = Header(FORMAT, __version__, sys.executable, self._arguments, descriptors)
         return make_file(write(header, handover, CLASSES), handover.claim.folder), descriptors
@@ -156,3 +170,7 @@ class Upgrader:
                 with suppress(OSError):
                     os.set_inheritable(each, False)
             os.close(document)
+
+
+def _first(obstacles: Sequence[_Obstacle]) -> str | None:
+    return next((why for condition, why in obstacles if condition()), None)

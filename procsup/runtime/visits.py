@@ -63,13 +63,15 @@ class Visits:
         while (instance := self._supervisor.instance(name)) is not None:
             terminal = self._daemon.terminals.get(str(name))
             if terminal is None:
-                yield Notification("gone", {"state": state_word(instance), "why": self._daemon.why(instance)})
+                after = None
+                why = self._daemon.why(instance)
+                yield Notification("gone", {"number": 0, "state": state_word(instance), "why": why})
                 await self._daemon.until(lambda: self._another(name))
                 if self._daemon.finished.done():
                     return
                 continue
             pid = instance.pid  # kept: the next copy's may be there before anybody looks again
-            yield Notification("here", {"instance": str(name), "pid": pid})
+            yield Notification("here", {"number": after or 0, "instance": str(name), "pid": pid})
             async with aclosing(terminal.watch(after)) as chunks:
                 async for chunk, said in chunks:
                     text = chunk.decode(errors="surrogateescape")

@@ -7,10 +7,12 @@ import pwd
 import shlex
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from procsup.cli.service import with_sudo
 from tests.e2e.app import App
 from tests.faults.needs import needs
 
@@ -143,6 +145,34 @@ def test_what_makes_no_sense_is_refused(project: App, arguments: tuple[str, ...]
     done = project.run("install", "--print", *arguments)
     assert (done.returncode, done.stdout) == (code, "")
     assert words in done.stderr
+
+
+def test_a_variable_that_sudo_has_left_out_is_told_with_what_keeps_it(project: App) -> None:
+    said = project.run("install", "--print", "--set", "NOT_SET").stderr
+    assert "sudo --preserve-env=NOT_SET" in said
+
+
+def test_the_command_line_for_root_can_be_run_as_it_is(project: App) -> None:
+    module = with_sudo(["/lib/procsup/__main__.py", "install", "--help"], kept=["A", "B"])
+    sudo, keep, *words = shlex.split(module)
+    assert (sudo, keep) == ("sudo", "--preserve-env=A,B")
+    assert "Usage:" in subprocess.run(words, capture_output=True, text=True, timeout=60, check=True).stdout
+    assert with_sudo(["/bin/procsup", "uninstall"], kept=[]) == "sudo /bin/procsup uninstall"
+
+
+_FULL = """
+import resource, sys
+from procsup.cli.files_of_ours import write_ours
+resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
+write_ours(sys.argv[1], "longer than that", 0o600)
+"""
+
+
+def test_what_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
+    words = [sys.executable, "-c", _FULL, str(tmp_path / "unit")]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+    assert "unit cannot be written: File too large" in done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_mistakes_in_the_files_come_before_anything_else(project: App) -> None:

@@ -173,3 +173,29 @@ def test_over_an_upgrade_systemd_goes_on_to_be_told_and_the_app_is_not(app: App,
             assert not {b"NOTIFY_SOCKET", b"WATCHDOG_USEC"} & {line.split(b"=")[0] for line in file.read().split(b"\0")}
     assert supervisor.stop() == 0
     receiver.wait_for("STOPPING")
+
+
+def test_a_reload_at_once_after_an_upgrade_is_told_too(app: App, receiver: Receiver) -> None:
+    app.write("Procfile", "web: exec sleep 1000\n")
+    supervisor = app.start()
+    receiver.wait_for("READY")
+    receiver.take()
+    app.ok("upgrade")
+    supervisor.send(signal.SIGHUP)
+    receiver.wait_for("RELOADING", "1")
+    assert receiver.wait_for("READY", "1")["STATUS"] == "web 1/1"
+    assert not any(said.get("STATUS", "").startswith("starting") for said in receiver.messages)
+    assert supervisor.stop() == 0
+
+
+def test_who_is_upgraded_before_all_are_up_says_when_they_are(app: App, receiver: Receiver) -> None:
+    app.write("Procfile", "web: read line < go; echo serving; exec sleep 1000\n")
+    app.write("procsup.toml", '[processes.web]\nready = "log serving"\n')
+    os.mkfifo(app.folder / "go")
+    supervisor = app.start()
+    app.until(lambda found: "web.1" in found and found["web.1"]["state"] == "starting")
+    app.ok("upgrade")
+    assert not any("READY" in said for said in receiver.take())
+    (app.folder / "go").write_text("go\n")
+    assert receiver.wait_for("READY")["STATUS"] == "web 1/1"
+    assert supervisor.stop() == 0

@@ -117,6 +117,35 @@ def test_everything_is_as_it_was_but_the_version(app: App, tmp_path: Path) -> No
     assert "Traceback" not in supervisor.text
 
 
+def test_what_is_installed_in_the_place_of_our_own_files_takes_over(
+    app: App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `pip install --upgrade` does it; what writes our memory down must not be the new version's."""
+    python = Path(other_version(tmp_path / "own", {}))
+    package = python.parents[1] / SITE_PACKAGES / "procsup"
+    monkeypatch.setattr("tests.e2e.app.COMMAND", (str(python), "-m", "procsup"))
+    app.write("Procfile", "web: sleep 1000\n")
+    supervisor = app.start()
+    before = app.until_running("web.1")
+    for version, old, new in (("10.0", "_sent", "_told_by_us"), ("10.1", "_told_by_us", "_was_told")):
+        for path in package.rglob("*.py"):
+            path.write_text(re.sub(rf"\b{old}\b", new, path.read_text()))
+        (package / "__init__.py").write_text(f'__version__ = "{version}"\n')
+        assert f"and is procsup {version} now" in app.ok("upgrade")
+    assert kept(app.instances()["web.1"]) == kept(before["web.1"])
+    assert supervisor.stop() == 0
+
+
+def test_a_guardian_that_was_stopped_holds_nobody_up(app: App) -> None:
+    app.write("Procfile", "web: sleep 1000\n")
+    supervisor = app.start()
+    app.until_running("web.1")
+    for end in (lambda: app.ok("upgrade"), lambda: app.ok("shutdown")):
+        os.kill(guardian_of(supervisor.pid), signal.SIGSTOP)
+        end()
+    assert supervisor.end() == 0
+
+
 def test_a_signal_upgrades_as_well_and_is_told(app: App) -> None:
     app.write("Procfile", "web: sleep 1000\n")
     supervisor = app.start()
@@ -485,7 +514,7 @@ def test_an_answer_that_nobody_reads_is_not_lost_and_does_not_come_twice(app: Ap
 def test_what_it_slept_through_does_not_count_afterwards_either(app: App) -> None:
     app.write("Procfile", "web: sleep 1000\nfails: sh -c 'exit 1'\n")
     supervisor = app.start()
-    app.until(lambda found: found["fails.1"]["restarts"] == 1)
+    app.until(lambda found: found["fails.1"]["restarts"] >= 1 and found["fails.1"]["state"] == "backoff")
     supervisor.send(signal.SIGSTOP)
     time.sleep(2.5)  # for so long it sleeps
     supervisor.send(signal.SIGCONT)
@@ -560,3 +589,55 @@ def test_json_lines_stay_whole(app: App) -> None:
     assert supervisor.stop() == 0
     told = [json.loads(line) for line in supervisor.text.splitlines()]
     assert any("upgraded from" in each["text"] for each in told)
+
+
+def test_a_reload_by_a_signal_is_waited_for(app: App) -> None:
+    app.write("Procfile", "web: sleep 1000\n")
+    supervisor = app.start()
+    app.until_running("web.1")
+    for each in (signal.SIGSTOP, signal.SIGHUP, signal.SIGUSR2, signal.SIGCONT):  # both are found at once
+        supervisor.send(each)
+    supervisor.wait_for("upgraded from")
+    assert "reloaded" in supervisor.text
+    assert "not upgraded" not in supervisor.text
+    assert supervisor.stop() == 0
+
+
+def test_what_the_types_ask_for_is_tried_too(app: App, tmp_path: Path) -> None:
+    app.write("Procfile", "web: sleep 1000\n")
+    app.write("procsup.toml", "[processes.web]\ncwd = '.'\n")
+    supervisor = app.start()
+    before = app.until_running("web.1")
+    broken = {"runtime/users.py": ("import errno\n", "import no_such_module\n")}
+    said = refused(app.run("upgrade", "--python", other_version(tmp_path / "new", broken)), 1)
+    assert "was tried, and cannot take over" in said
+    assert "no_such_module" in said
+    nothing_changed(app, before)
+    assert supervisor.stop() == 0
+
+
+def test_what_the_types_ask_for_is_loaded_before_it_is_needed(app: App, tmp_path: Path) -> None:
+    """As after a start: later no descriptor may be left to load it with, or it may be gone."""
+    app.write("Procfile", "web: sh -c 'echo ready; exec sleep 1000'\n")
+    app.write("procsup.toml", "[processes.web]\ncwd = '.'\n")
+    supervisor = app.start()
+    supervisor.wait_for("ready")
+    app.ok("upgrade", "--python", other_version(tmp_path / "new", {}))
+    (tmp_path / "new" / SITE_PACKAGES / "procsup" / "runtime" / "users.py").unlink()
+    app.ok("restart", "web")
+    supervisor.wait_for("ready", 2)
+    assert supervisor.stop() == 0
+
+
+def test_a_type_that_came_by_a_reload_has_its_count_from_the_file_afterwards_too(app: App) -> None:
+    app.write("Procfile", "web: sleep 1000\n")
+    supervisor = app.start("web")
+    app.until_running("web.1")
+    app.write("Procfile", "web: sleep 1000\nworker: sleep 1000\n")
+    app.ok("reload")
+    app.until_running("web.1", "worker.1")
+    app.ok("upgrade")
+    app.write("procsup.toml", "[processes.worker]\ncount = 2\n")
+    app.ok("reload")
+    app.until_running("web.1", "worker.1", "worker.2")
+    assert supervisor.stop() == 0

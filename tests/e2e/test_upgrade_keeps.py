@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import resource
+import select
 import shlex
 import signal
 import socket
@@ -13,10 +14,12 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.e2e.app import COMMAND, App
+from procsup.control.search import find_supervisor
+from tests.e2e.app import COMMAND, PATIENCE, App, Supervisor
 from tests.e2e.refusal import refused
 from tests.e2e.screen import Screen
 from tests.e2e.services import free_port
@@ -267,4 +270,71 @@ def test_descriptors_and_memory_do_not_pile_up(app: App) -> None:
     for _ in range(4):
         app.ok("upgrade")
     assert len(held()) == len(before)
+    assert supervisor.stop() == 0
+
+
+def test_who_reads_the_logs_in_the_middle_of_it_gets_the_rest_and_the_end(app: App) -> None:
+    app.write("Procfile", "web: sh -c 'seq 1 300000; echo said; exec sleep 1000'\n")
+    supervisor = app.start("--history", "11M", "-q", "web")
+    app.until_running("web.1")
+    until(lambda: "said" in app.ok("logs", "web", "-n", "1"))
+    command = [*COMMAND, "logs", "web", "-n", "1000000", "--no-prefix"]
+    with subprocess.Popen(command, cwd=app.folder, env=app.environment, stdout=subprocess.PIPE) as reader:
+        assert reader.stdout is not None
+        first = os.read(reader.stdout.fileno(), 1)
+        for _ in range(2):
+            app.ok("upgrade")
+        try:
+            rest = reader.communicate(timeout=PATIENCE)[0]
+        finally:
+            reader.kill()
+    assert reader.returncode == 0
+    assert (first + rest).decode().split() == [*map(str, range(1, 300_001)), "said"]
+    assert supervisor.stop() == 0
+
+
+def test_who_follows_and_is_behind_is_told_that_something_is_missing(app: App) -> None:
+    app.write("Procfile", "web: sh -c 'echo ready; read x < go; seq 1 1000000; echo said; exec sleep 1000'\n")
+    os.mkfifo(app.folder / "go")
+    supervisor = app.start("-q", "web")
+    app.until_running("web.1")
+    follower = Supervisor(("logs", "web", "-f", "--no-prefix"), app.folder, app.environment)
+    app.started.append(follower)
+    follower.wait_for("ready")
+    follower.send(signal.SIGSTOP)
+    try:
+        (app.folder / "go").write_text("now\n")
+        until(lambda: "said" in app.ok("logs", "web", "-n", "1"))
+        app.ok("upgrade")
+    finally:
+        follower.send(signal.SIGCONT)
+    follower.wait_for("^procsup: some bytes of web.1 are missing here$")
+    follower.wait_for("^said$")
+    assert supervisor.stop() == 0
+    assert follower.end() == 0
+
+
+def test_a_place_on_one_copys_terminal_is_none_on_the_next_ones(app: App) -> None:
+    app.write("Procfile", "web: sh web\n")
+    app.write("web", f"[ -e first ] && read y < go && echo hello || echo {'x' * 200}; touch first; exec sleep 1000\n")
+    os.mkfifo(app.folder / "go")
+    supervisor = app.start("--tty", "web")
+    supervisor.wait_for("xxx")
+    with find_supervisor(app.environment, os.geteuid(), str(app.folder)) as client:
+        told: list[tuple[str, dict[str, Any]]] = []
+
+        def hear(kind: str, text: str = "") -> None:
+            while not any(method == kind and text in told_then.get("text", "") for method, told_then in told):
+                assert select.select([client], [], [], PATIENCE)[0], told
+                told.extend(client.receive())
+
+        client.begin("attach", name="web.1")
+        hear("screen", "xxx")
+        told.clear()
+        app.ok("restart", "web")
+        hear("here")
+        app.ok("upgrade")
+        (app.folder / "go").write_text("now\n")
+        supervisor.wait_for("hello")
+        hear("screen", "hello")
     assert supervisor.stop() == 0

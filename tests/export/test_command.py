@@ -224,6 +224,7 @@ def test_counts_are_those_of_the_files_or_of_the_command_line(shop: App, tmp_pat
         (("systemd", "out", "-m", "wbe=2"), 'did you mean "web"'),
         (("systemd", "out", "-m", "web=99999"), "10000"),
         (("systemd", "Procfile"), "Procfile"),
+        (("systemd", "out", "--image", "shop:7"), "systemd runs no containers"),
         (("systemd", "Procfile/out"), "Procfile"),
     ],
 )

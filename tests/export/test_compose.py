@@ -100,6 +100,18 @@ def test_what_cannot_be_said_is_told_by_name() -> None:
         assert sentence in told
 
 
+def test_what_may_not_come_back_at_all_is_not_brought_back_for_ever() -> None:
+    services = _services(take("job: run\n", 'restart = "on-failure"\nmax_restarts = 0\n'))
+    assert services["job"]["restart"] == "no"
+
+
+def test_every_command_it_names_says_which_project() -> None:
+    export = write(take("web: run\noff: run\nrelease: run\n", "[processes.off]\ncount = 0\n"))
+    told = [line for line in (*export.unsaid, export.next) if "docker compose" in line]
+    assert len(told) == 3
+    assert all("docker compose --project-name shop " in line for line in told)
+
+
 def test_a_secret_is_in_no_file_that_others_can_read() -> None:
     hard = {"A_KEY": "plain-word-1", "B_KEY": "it's ${HOME}-2", "C_KEY": "back\\slash $3", "D_KEY": "two\nlines-4"}
     for environment, mode in ((hard, PRIVATE), ({"A_KEY": "plain-word-1"}, PUBLIC)):

@@ -153,12 +153,31 @@ def test_what_cannot_be_said_is_told_by_name() -> None:
     assert 'release: user = "nobody" (procsup.toml:' in told
     assert 'mail: depends_on = ["web"]' in told
     assert "my_worker is called my-worker" in told
+    assert "two applications need a namespace each: kubectl create namespace shop" in told
     assert "scratch: mounts: each copy has a folder of its own" in told
     assert "web: ready" not in told
     assert "max_restarts" not in told
     image = take(_PROCFILE, _SETTINGS)._replace(image="r.example.com/shop:7")
     assert "placeholder" not in "\n".join(write(image).unsaid)
     assert b'image: "r.example.com/shop:7"' in write(image).files["web.yaml"].content
+
+
+def test_a_job_s_folders_are_told_to_be_empty() -> None:
+    app = take("import: run\n", 'one_shot = true\nmounts = ["kept"]\n')
+    assert _objects(app)["Job", "import"]["spec"]["template"]["spec"]["volumes"] == [{"name": "kept", "emptyDir": {}}]
+    assert "import: mounts: each run of the Job begins with empty folders" in "\n".join(write(app).unsaid)
+
+
+def test_who_is_done_some_day_is_run_but_no_release() -> None:
+    app = take("mail: run\nrelease: run\n", 'restart = "never"\n')
+    assert write(app).next == "kubectl apply -f {}/jobs/mail.yaml"
+    assert write(take("release: run\n")).next == "kubectl apply -f {}/jobs/release.yaml"
+
+
+def test_a_long_pause_is_written_as_every_sleep_reads_it() -> None:
+    app = take("web: run\n", 'stop = "TSTP, 2592000, TERM, 1.5"\n')
+    [_, _, hook] = _container(_objects(app)["Deployment", "web"])["lifecycle"]["preStop"]["exec"]["command"]
+    assert hook == "kill -s TSTP 1; sleep 2592000"
 
 
 def test_who_can_be_reached_by_nobody_and_a_secret_that_everybody_sees_are_told() -> None:

@@ -69,6 +69,13 @@ def test_each_instance_has_a_list_with_its_numbers() -> None:
     assert "release: its count is 0" in told
 
 
+def test_a_release_is_run_once_whatever_the_others_habit() -> None:
+    for habit in ("", 'restart = "always"\n', 'restart = "on-failure"\n'):
+        app = take("release: run\n", habit, release=1)
+        assert of(app, "release").restart == "never"
+        assert _lists(app)["shop.release.1"]["KeepAlive"] is False
+
+
 def test_what_cannot_be_said_is_told_by_name() -> None:
     app = take(
         "web: serve\n",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import hcl2
@@ -112,6 +113,18 @@ def test_the_example_is_what_it_is_in_procsup() -> None:
         "volumes of Docker",
     ):
         assert sentence in told
+
+
+def test_jobs_are_run_one_file_at_a_time_and_no_release_among_them(tmp_path: Path) -> None:
+    app = take("mail: run\nreport: run\nrelease: run\n", 'restart = "never"\n')
+    nomad = tmp_path / "nomad"
+    nomad.write_text('#!/bin/sh\necho "$#" "$@"\n')
+    nomad.chmod(0o755)
+    next_ = write(app).next.replace("{}", "'/a b'")
+    assert run(["/bin/sh", "-c", next_], PATH=str(tmp_path)).splitlines() == [
+        "3 job run /a b/jobs/mail.nomad.hcl",
+        "3 job run /a b/jobs/report.nomad.hcl",
+    ]
 
 
 def test_a_secret_is_in_no_file_that_others_can_read() -> None:

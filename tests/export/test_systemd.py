@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 from procsup.export import runit, supervisord, systemd
+from procsup.export.model import App
 from tests.export.nasty import take
 from tests.faults.needs import needs, works
 
@@ -78,6 +79,35 @@ def test_what_systemd_cannot_say_is_told_by_name() -> None:
     for words in ('live = "http /up" (procsup.toml:3)', "ready = port", "tty = true", "mount scratch", "'BELL'"):
         assert words in told
     assert all(sentence.startswith("web: ") for sentence in found.unsaid)
+
+
+def _with_dots(*names: str) -> App:
+    """As a .env file may have them, and procsup.toml not."""
+    app = take("web: server\n")
+    [web] = app.types
+    plain = {**web.env.plain, **dict.fromkeys(names, "x")}
+    return app._replace(types=(web._replace(env=web.env._replace(plain=plain)),))
+
+
+def test_a_variable_of_a_name_that_no_unit_has_is_told_in_one_sentence() -> None:
+    [said] = systemd.write(_with_dots("a.b")).unsaid
+    assert said == "web: the variable 'a.b' is left out: it is no name of a variable for systemd"
+
+
+def test_long_times_are_written_as_systemd_reads_them() -> None:
+    app = take(
+        "web: server\n",
+        'grace = 2592000\nmax_restarts = 3\nrestart_window = 1234567.5\nready = "notify"\nready_timeout = 3e6\n',
+    )
+    lines = systemd.write(app).files["shop-web@.service"].content.decode().splitlines()
+    assert {"TimeoutStopSec=2592000", "StartLimitIntervalSec=1234567.5", "TimeoutStartSec=3000000"} <= set(lines)
+
+
+def test_what_no_script_can_set_is_told_in_the_same_order_each_time() -> None:
+    names = [f"name.{letter}" for letter in "abcdefghij"]
+    app = _with_dots(*names)
+    told = [said for said in runit.write(app).unsaid if "no script of a shell" in said]
+    assert told == [f"web: the variable {name} is left out: no script of a shell can set it" for name in names]
 
 
 def test_who_is_not_root_exports_what_runs_as_that_user() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.app import COMMAND, PATIENCE, App, alive, children_of
+from tests.e2e.versions import other_version
 from tests.faults.watching import (
     DEAF,
     NOISE,
@@ -54,6 +55,24 @@ def _start_again(app: App, *names: str) -> Took:
     assert supervisor.text.count(" started, pid ") == len(names)
     assert supervisor.stop() == 0
     return took
+
+
+def test_where_its_own_python_was_removed_meanwhile_the_guardian_ends_them_all_the_same(
+    app: App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = Path(other_version(tmp_path / "own", {}))
+    app.write("Procfile", f"web: {READY}\ndeaf: {DEAF}\n")
+    with monkeypatch.context() as own:
+        own.setattr("tests.e2e.app.COMMAND", (str(python), "-m", "procsup"))
+        supervisor = app.start("--grace", "1")
+    supervisor.wait_for("ready", 2)
+    (tmp_path / "own").rename(tmp_path / "gone")
+    os.kill(supervisor.pid, signal.SIGKILL)
+    until(lambda: not everybody())
+    supervisor.end()
+    supervisor = app.start("--grace", "1", "-m", "deaf=0")
+    supervisor.wait_for("ready")
+    assert supervisor.stop() == 0
 
 
 def test_f02_when_the_supervisor_is_killed_its_guardian_stops_everything(app: App, record_property: Record) -> None:

@@ -8,6 +8,7 @@ import os
 
 import pytest
 
+from procsup.output.memory import recall_console, remember_console
 from procsup.output.sink import Sink
 from procsup.output.writer import FULL
 from tests.full_disk import full_disk
@@ -226,5 +227,25 @@ def test_a_file_at_the_limit_of_ulimit_f(theatre, tmp_path) -> None:
         assert stage.console.trouble is None
         assert path.read_bytes() == PREFIX + b"x" * 5_000 + b"\n"
         assert stage.broken == 0
+
+    theatre.run(play())
+
+
+def test_what_was_lost_before_an_upgrade_is_told_after_it(theatre, disk, tmp_path) -> None:
+    before = disk.stage(theatre)
+    another = Disk(tmp_path / "another")
+    another.room = 1 << 24
+    after = another.stage(theatre)
+
+    async def play() -> None:
+        before.child("web.1")
+        for _ in range(10):
+            await before.say("web.1", b"x" * 60_000 + b"\n")
+        lost = before.console._writer._lost
+        assert lost > 0
+        recall_console(after.console, remember_console(before.console))
+        await after.settle()
+        assert after.troubles == [f"standard output can be written to again; {lost} bytes of output are lost"]
+        assert remember_console(after.console).lost == 0
 
     theatre.run(play())

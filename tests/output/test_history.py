@@ -216,3 +216,45 @@ def test_one_who_follows_and_is_slow_holds_no_more_than_its_share() -> None:
         return sum(len(entry.text) for entry in held)
 
     assert asyncio.run(play()) <= 1 << 21
+
+
+def test_who_comes_back_to_its_place_is_told_that_something_is_missing_where_the_place_was_dropped() -> None:
+    choir = Choir(limit=2 * (ENTRY + 4))
+    for name in ("web.1", "web.1", "web.2", "web.1", "web.1"):  # there is room for two of each
+        choir.say(name, b"one\n")
+    choir.history.close()
+
+    async def play(after: int) -> list[Entry | Lost]:
+        return [each async for each in choir.history.follow(everybody, after)]
+
+    def told(after: int) -> list[int | Lost]:
+        return [each.number if isinstance(each, Entry) else each for each in asyncio.run(play(after))]
+
+    assert told(1) == [3, Lost("web.1", None), 4, 5]
+    assert told(2) == [3, 4, 5]
+    assert told(4) == [5]
+    assert told(5) == []
+
+
+def test_a_chunk_too_long_to_be_kept_is_missing_to_who_comes_back_and_had_not_read_it() -> None:
+    choir = Choir(limit=ENTRY + 4)
+    choir.say("web.1", b"123456789\n")
+    choir.history.close()
+
+    async def play(after: int) -> list[Entry | Lost]:
+        return [each async for each in choir.history.follow(everybody, after)]
+
+    assert asyncio.run(play(0))[0] == Lost("web.1", None)
+    assert asyncio.run(play(1)) == []
+
+
+def test_who_does_not_want_what_comes_later_gets_all_up_to_an_end_and_no_more() -> None:
+    choir = Choir()
+    for number in range(5):
+        choir.say("web.1", b"%d\n" % number)
+
+    async def play() -> list[Entry | Lost]:
+        following = choir.history.follow(everybody, 2, 4)
+        return [each async for each in following]
+
+    assert [each.text for each in asyncio.run(play()) if isinstance(each, Entry)] == [b"2\n", b"3\n"]

@@ -18,9 +18,8 @@ _REMEMBERED = {
         "_aside _clock _foot _moment _on_notice _own on_drained",
     ),
     "output/writer.py:Writer": (
-        "_queue waiting_bytes full",
-        "_blocked _empty _failure _loop _lost _may_break _name _on_broken _on_drained _on_trouble _retry _sink "
-        "_unwatch",
+        "_lost _queue waiting_bytes full",
+        "_blocked _empty _failure _loop _may_break _name _on_broken _on_drained _on_trouble _retry _sink _unwatch",
     ),
     "output/pump.py:Stream": ("cooked fd patient source speakers watch", "paused"),
     "output/pump.py:Pump": ("_streams", "_audiences _console _loop _paused _quiet _silence _taps"),
@@ -28,7 +27,7 @@ _REMEMBERED = {
     "output/speaker.py:Speaker": ("_held _sanitizer _source", "_audience _deaf _heard _loop _silence _timer"),
     "output/sanitize.py:Sanitizer": ("_at_start _c2 _held _return coloured", ""),
     "output/source.py:Source": ("coloured cut name pid stream type", ""),
-    "output/history.py:_Ring": ("entries said size torn", ""),
+    "output/history.py:_Ring": ("dropped entries said size torn", ""),
     "output/history.py:History": ("_number _rings _size", "_clock _closed _limit _total _waiting"),
     "output/weave.py:Unfinished": ("_held", ""),
     "output/weave.py:Weave": ("_open _rests _unfinished _waiting _waiting_bytes", ""),
@@ -44,7 +43,8 @@ _REMEMBERED = {
         "_address _burst _clock _connecting _counted _empty _failure _full _hasty _loop _messages _pause _since _tell",
     ),
     "runtime/daemon.py:Daemon": (
-        "_lost _processes confinement console keeper launcher policy project readiness supervisor upgrades others",
+        "_lost _processes announced confinement console keeper launcher policy project readiness supervisor upgrades "
+        "others",
         "_alarm _alarm_at _awaited _inbox _loop _overview _working finished tally troubles_elsewhere",
     ),
     "runtime/processes.py:Processes": (

@@ -109,11 +109,11 @@ def test_the_new_file_is_on_disk_before_it_takes_the_place_and_the_place_before_
     for name in ("fsync", "replace"):
         real = getattr(os, name)
 
-        def call(*args, _name=name, _real=real):
+        def call(*args, _name=name, _real=real, **named):
             steps.append(f"{_name} folder" if _name == "fsync" and stat.S_ISDIR(os.fstat(args[0]).st_mode) else _name)
             if steps[-1] == "fsync":
                 assert os.fstat(args[0]).st_size > 40_000, "flushed to the kernel first"
-            return _real(*args)
+            return _real(*args, **named)
 
         monkeypatch.setattr(os, name, call)
     save(folder, NEW)
