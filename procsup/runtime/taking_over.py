@@ -111,15 +111,16 @@ def recall(house: Household, handover: Handover, failure: str | None) -> None:
     memory.recall_streams(house.pump, handover.streams, watch)
     daemon.name_all()
     _processes(daemon._processes, handover.processes)
+    _set_alarm(daemon)
+    daemon._overview.show(daemon.supervisor, daemon.now())
     upgraded = {
         "pid": handover.pid,
         "before": handover.version,
         "version": __version__,
         "python": platform.python_version(),
     }
+    # Last: who asked for the upgrade is told that it has succeeded.
     house.server.take_over(adopt(*handover.listener, house.server.path), handover.visitors, failure or upgraded)
-    _set_alarm(daemon)
-    daemon._overview.show(daemon.supervisor, daemon.now())
 
 
 def _set_alarm(daemon: Daemon) -> None:
