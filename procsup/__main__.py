@@ -8,9 +8,9 @@ import os
 
 def main() -> int:
     gc.disable()  # nothing is garbage that early: looking for it costs a twentieth of the start
-    if os.getpid() == 1:
-        _let_signals_end_us()
     try:
+        if os.getpid() == 1:
+            _let_signals_end_us()
         from procsup.cli.main import run
 
         return run()

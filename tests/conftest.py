@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests import leaks
 from tests.e2e.app import App
@@ -27,6 +28,10 @@ _STEERING = (
     "JOURNAL_",
 )
 
+
+# How long an example takes says how busy the machine is. All else stays, as Hypothesis sets it for where it runs.
+settings.register_profile("unhurried", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 _Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)
 
@@ -86,8 +91,7 @@ def nothing_left_behind(own_world: None, monkeypatch: pytest.MonkeyPatch) -> Ite
     for pid in left:
         os.kill(pid, signal.SIGKILL)
     assert not left, f"processes left: {left}"
-    after = leaks.open_descriptors()
-    opened = {number: target for number, target in after.items() if before.get(number) != target}
+    opened = leaks.left_descriptors(before)
     assert not opened, f"descriptors left: {opened}"
     sockets = list(Path(os.environ["PROCSUP_STATE_DIR"]).rglob("*.sock"))
     assert not sockets, f"sockets left: {sockets}"

@@ -40,6 +40,14 @@ def left_processes(cookie: str) -> dict[int, str]:
     return found
 
 
+def left_descriptors(before: dict[int, str]) -> dict[int, str]:
+    """Those opened since, and not closed within a moment; a thread that nobody waits for may be about to."""
+    until = time.monotonic() + _WAIT
+    while (found := dict(open_descriptors().items() - before.items())) and time.monotonic() < until:
+        time.sleep(0.02)
+    return found
+
+
 def open_descriptors(pid: int | str = "self") -> dict[int, str]:
     found: dict[int, str] = {}
     for name in os.listdir(f"/proc/{pid}/fd"):

@@ -117,7 +117,8 @@ class Ear:
             if burst.next_line.startswith(burst.rest + text):
                 burst.rest += text  # a line that hesitates is shown in parts
                 return
-        words = text.decode(errors="replace").split()
+        # In front of it there may be the last words of one that was killed in the middle of a line.
+        words = text[max(0, text.rfind(b"burst burst.")) :].decode(errors="replace").split()
         if words[:1] != ["burst"] or len(words) != 4:
             return  # the last words of somebody killed in the middle of a line, or of another kind
         _, name, number, what = words

@@ -61,6 +61,10 @@ class RollingRestart:
         """None of those that wait, of this type."""
         self._waiting = deque(turn for turn in self._waiting if turn.type != type_)
 
+    def waiting(self, type_: str) -> list[InstanceName]:
+        """Those of the type whose turn is still to come."""
+        return [turn for turn in self._waiting if isinstance(turn, InstanceName) and turn.type == type_]
+
     @property
     def over(self) -> bool:
         return self._current is None and not self._waiting
@@ -178,15 +182,18 @@ class Rolling:
         match turn:
             case Surge(type_):
                 known = self._roster.types.get(type_)
-                if known is None or self._lacks(known) or (extra := self._roster.add_extra(type_)) is None:
+                if known is None or self._lacks(known) or not any(map(self._wanted, rolling.waiting(type_))):
+                    return []
+                extra = self._roster.add_extra(type_)
+                if extra is None:
                     return []
                 rolling.now_restarting(extra)
                 return self._settle(extra, now)
             case Relax(type_):
                 return self.relax(now, type_)
             case InstanceName():
-                instance = self._roster.by_name.get(turn)
-                if instance is None or instance.wish is not Wish.UP:
+                instance = self._wanted(turn)
+                if instance is None:
                     return []
                 if instance.alive and self._lacks(instance.type):
                     rolling.spare(instance)
@@ -194,6 +201,11 @@ class Rolling:
                 rolling.now_restarting(instance)
                 instance.edition += 1
                 return self._settle(instance, now)
+
+    def _wanted(self, name: InstanceName) -> Instance | None:
+        """Who was stopped meanwhile, or is there no more, has no new copy coming."""
+        instance = self._roster.by_name.get(name)
+        return instance if instance is not None and instance.wish is Wish.UP else None
 
     def relax(self, now: float, type_: str | None = None) -> list[Action]:
         """Nobody of this type, or of any, beyond those that there should be."""

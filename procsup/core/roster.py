@@ -130,6 +130,10 @@ class Roster:
                     continue
                 changed.append(instance)
         self._counts = {name: counts.get(name, self._counts.get(name, 0)) for name in self._types}
+        for extra in self.extras():
+            if not self._counts.get(extra.name.type):  # there is nobody left to be replaced
+                extra.wish = Wish.GONE
+                changed.append(extra)
         return changed
 
     def drop(self, instance: Instance) -> None:

@@ -249,13 +249,16 @@ class Supervisor:
     def _stop(self, names: tuple[str, ...], now: float) -> list[Action]:
         chosen = self.resolve(names)
         for instance in chosen:
-            instance.wish = Wish.DOWN
+            # Nobody has asked for one more than there should be: who scales up to its number later gets a fresh one.
+            instance.wish = Wish.GONE if self._roster.is_extra(instance) else Wish.DOWN
         return self._settle_all(chosen, now)
 
     def _restart(self, names: tuple[str, ...], rolling: bool, now: float) -> list[Action]:
         orders = self._give_one_each(names, now)
         # What a person has stopped by its name comes back by its name, not because all is restarted.
         chosen = self.resolve(names) if names else [each for each in self.instances() if each.wish is Wish.UP]
+        # One more than there should be is the fresh copy already; a scale may be about to keep it.
+        chosen = [each for each in chosen if not self._roster.is_extra(each)]
         if rolling:
             self._rolling.add(each for each in chosen if each.wish is Wish.UP)
             chosen = [each for each in chosen if each.wish is not Wish.UP]  # nothing of these has to be replaced

@@ -48,26 +48,12 @@ def _service(app: App, of: Type, instance: Instance) -> dict[str, File]:
 
 def _run(app: App, of: Type, instance: Instance) -> str:
     """In a session of its own, so that a stop reaches all that belongs to it."""
-    user = app.user_of(of)
-    return "".join(
-        (
-            "#!/bin/sh\n",
-            shell.title(app, of, instance),
-            "exec 2>&1\nset --\n",
-            shell.remember_leader(),
-            ". ./env\n",
-            shell.preparation(of),
-            _as_user(user, of) if user else "",
-            f'exec chpst -P "$@" {shell.command(of, instance)}\n',
-        )
-    )
+    run = f'exec chpst -P "$@" {shell.command(of, instance)}\n'
+    return shell.run_script(app, of, instance, shell.preparation(of), _as_user, run)
 
 
-def _as_user(user: str, of: Type) -> str:
-    """With all its groups. Nothing to do where runit is not root's but this user's."""
-    name = shell.quoted(user)
-    mounts = "".join(f" chown {name}: {shell.quoted(each.path)};" for each in of.mounts)
-    return f'if [ "$(id -u)" != "$(id -u {name})" ]; then{mounts} set -- -u {name}:"$(id -Gn {name} | tr " " :)"; fi\n'
+def _as_user(name: str) -> str:
+    return f'-u {name}:"$(id -Gn {name} | tr " " :)"'
 
 
 def _stop(of: Type) -> str:

@@ -61,19 +61,11 @@ def _line(text: str) -> File:
 
 
 def _run(app: App, of: Type, instance: Instance) -> str:
-    user = app.user_of(of)
-    return "".join(
-        (
-            "#!/bin/sh\n",
-            shell.title(app, of, instance),
-            "exec 2>&1\nset --\n",
-            shell.remember_leader(),
-            ". ./env\n",
-            shell.preparation(of) if not _check(of) else shell.mounts(of),
-            _as_user(user, of) if user else "",
-            f'exec "$@" {shell.command(of, instance)}\n' if not _check(of) else _run_watched(of, instance),
-        )
-    )
+    if _check(of):
+        prepare, run = shell.mounts(of), _run_watched(of, instance)
+    else:
+        prepare, run = shell.preparation(of), f'exec "$@" {shell.command(of, instance)}\n'
+    return shell.run_script(app, of, instance, prepare, "s6-setuidgid {}".format, run)
 
 
 def _run_watched(of: Type, instance: Instance) -> str:
@@ -104,13 +96,6 @@ def _not_seen_ready(app: App) -> tuple[str, ...]:
         for each in app.types
         if each.ready is not None and not _check(each)
     )
-
-
-def _as_user(user: str, of: Type) -> str:
-    """Nothing to do where s6 is not root's but this user's."""
-    name = shell.quoted(user)
-    mounts = "".join(f" chown {name}: {shell.quoted(each.path)};" for each in of.mounts)
-    return f'if [ "$(id -u)" != "$(id -u {name})" ]; then{mounts} set -- s6-setuidgid {name}; fi\n'
 
 
 def _finish(of: Type) -> str:

@@ -73,6 +73,31 @@ def service_folders(app: App, service: Callable[[App, Type, Instance], Mapping[s
     }
 
 
+def run_script(app: App, of: Type, instance: Instance, prepare: str, become: Callable[[str], str], run: str) -> str:
+    """Becomes the process. `become` are the words before its command that make it that user's, with all its groups.
+
+    They are `"$@"` in `run`, and none where the engine is not root's but this user's.
+    """
+    user = app.user_of(of)
+    return "".join(
+        (
+            "#!/bin/sh\n",
+            title(app, of, instance),
+            "exec 2>&1\nset --\n",
+            remember_leader(),
+            ". ./env\n",
+            prepare,
+            _as_user(quoted(user), of, become) if user else "",
+            run,
+        )
+    )
+
+
+def _as_user(name: str, of: Type, become: Callable[[str], str]) -> str:
+    own = "".join(f" chown {name}: {quoted(each.path)};" for each in of.mounts)
+    return f'if [ "$(id -u)" != "$(id -u {name})" ]; then{own} set -- {become(name)}; fi\n'
+
+
 def mounts(of: Type) -> str:
     return "".join(f"mkdir -p -m 700 {quoted(each.path)} || exit 111\n" for each in of.mounts)
 

@@ -7,7 +7,6 @@ import json
 import os
 import signal
 from collections.abc import Mapping
-from contextlib import suppress
 
 from procsup.errors import ProcsupError
 from procsup.runtime.child import SpawnCall, Stdio
@@ -15,6 +14,7 @@ from procsup.runtime.child import SpawnCall, Stdio
 PATIENCE = 20.0  # seconds
 _LAST_WORDS = 8 * 1024  # bytes
 _SOON = 0.005  # seconds between looks at one who has closed its output, and so is about to end
+_LOOKS = 400
 
 
 def command(python: str, *arguments: str) -> tuple[str, ...]:
@@ -77,18 +77,19 @@ class Trial:
 
     async def _bury(self, pid: int) -> int:
         """It should be about to end; if not, it is made to."""
+        found = status = 0
         try:
-            for _ in range(100):
+            for _ in range(_LOOKS):
                 found, status = os.waitpid(pid, os.WNOHANG)
                 if found:
-                    return os.waitstatus_to_exitcode(status)
+                    break
                 await asyncio.sleep(_SOON)
         finally:
-            with suppress(ChildProcessError, ProcessLookupError):
+            if not found:
                 os.kill(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
+                _, status = os.waitpid(pid, 0)
             self._others.discard(pid)
-        return -signal.SIGKILL
+        return os.waitstatus_to_exitcode(status)
 
 
 def _judge(python: str, pid: int, code: int, said: bytes) -> None:

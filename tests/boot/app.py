@@ -61,6 +61,15 @@ class App:
         self.until(all_run)
         return found
 
+    def has_copies(self, wanted: dict[str, int]) -> None:
+        """So many sleep for so long, and no more. Who was started just now may be a shell yet."""
+
+        def found() -> dict[str, int]:
+            return {seconds: self.machine.processes("sleep", seconds) for seconds in wanted}
+
+        self.until(lambda: all(count >= wanted[seconds] for seconds, count in found().items()))
+        assert found() == wanted
+
     def until(self, condition: Callable[[], bool]) -> None:
         end = time.monotonic() + PATIENCE
         while not condition():

@@ -10,6 +10,15 @@ import pytest
 from tests.boot import rootfs
 from tests.boot.machine import Machine, groups_left, remove_tree
 
+# Another run on this machine may have its own machine booted, and one that is emulated takes its time.
+_TIMEOUT = 900
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.timeout(_TIMEOUT))
+
 
 class Installed(NamedTuple):
     """A root file system with procsup in it, to be copied, and the /usr that belongs to it."""

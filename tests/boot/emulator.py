@@ -19,7 +19,7 @@ _CACHE = Path.home() / ".cache" / "procsup-tests"
 _META = "linux-image-cloud-amd64"  # of the same Debian as the root file system, or of another: any will do
 _NEEDS = {"qemu-system-x86_64": "qemu-system-x86", "cpio": "cpio", "apt-get": "apt", "dpkg-deb": "dpkg"}
 _RESULT = "RESULT "
-_PATIENCE = 400  # seconds; without the processor's help everything takes thirty times as long
+_PATIENCE = 800  # seconds; without the processor's help everything takes thirty times as long
 _UNIT = """\
 [Unit]
 After=multi-user.target

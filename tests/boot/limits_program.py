@@ -85,6 +85,10 @@ def add_app(name, settings, *lines, before="", after="", procfile=PROCFILE):
     Path(f"/etc/systemd/system/{name}.service").write_text(unit)
 
 
+def runs(name):
+    return instances().get(name, {}).get("state") == "running"
+
+
 def oom_of(name):
     found = instances().get(name)
     return found if found and (found["last_exit"] or {}).get("because") else None
@@ -95,7 +99,7 @@ add_project("app", 'memory = "64M"\n[processes.burn]\ncpu = 0.2\n')
 seen["installed"] = run(PROCSUP, "install")
 seen["hog"] = until(lambda: oom_of("hog.1"))
 until(lambda: "full" in run("journalctl", "-u", SERVICE, "-o", "cat"))
-seen["ok"] = instances().get("ok.1")
+seen["ok"] = until(instances).get("ok.1")
 shown = run("systemctl", "show", "--property=ActiveState,NRestarts,OOMPolicy,Result", SERVICE).split()
 seen["the service after it"] = dict(line.split("=") for line in shown)
 seen["groups"] = groups()
@@ -110,18 +114,18 @@ seen["cores of burn"] = (int(read("burn.1/cpu.stat")[1]) - used) / 1e6 / (time.m
 (APP / "procsup.toml").write_text(
     'memory = "10M"\n[processes.burn]\ncpu = 1.5\nmemory="70M"\n[processes.hog]\nmemory="300M"\n'
 )
-before = instances()
+before = until(instances)
 seen["plan"] = run(PROCSUP, "reload", "--plan")
 (APP / "procsup.toml").write_text('memory = "48M"\n[processes.burn]\ncpu = 1.5\n[processes.hog]\nmemory = "300M"\n')
 run(PROCSUP, "reload")
-until(lambda: instances()["hog.1"]["state"] == "running")
-after = instances()
+until(lambda: runs("hog.1"))
+after = until(instances)
 seen["kept over the reload"] = [name for name in ("ok.1", "burn.1") if before[name]["pid"] == after[name]["pid"]]
 seen["after the reload"] = read("ok.1/memory.max") + read("burn.1/cpu.max") + read("hog.1/memory.max")
 
 old = main_pid()
 os.kill(old, signal.SIGKILL)
-until(lambda: main_pid() not in (0, old) and (instances().get("ok.1") or {}).get("state") == "running")
+until(lambda: main_pid() not in (0, old) and runs("ok.1") and runs("burn.1"))
 seen["after kill -9"] = {"groups": groups(), "other pid": main_pid() != old, "limit": read("ok.1/memory.max")}
 run("systemctl", "stop", SERVICE)
 seen["after the stop"] = run("find", "/sys/fs/cgroup", "-name", "procsup-*").split()

@@ -52,10 +52,10 @@ def _told(machine: Machine, kind: str) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def _until_told(machine: Machine, kind: str, *names: str) -> dict[str, dict[str, Any]]:
+def _until_told(machine: Machine, kind: str, *names: str, times: int = 1) -> dict[str, dict[str, Any]]:
     end = time.monotonic() + PATIENCE
-    while sorted(_told(machine, kind)) != sorted(names):
-        assert time.monotonic() < end, f"{sorted(_told(machine, kind))}: {machine.ok('journalctl', '--no-pager')}"
+    while sorted(found := _told(machine, kind)) != sorted(names) or min(map(len, found.values())) < times:
+        assert time.monotonic() < end, f"{sorted(found)}: {machine.ok('journalctl', '--no-pager')}"
         time.sleep(0.05)  # the pace of looking
     return {name: each[-1] for name, each in _told(machine, kind).items()}
 
@@ -108,8 +108,8 @@ def test_the_units_run_and_stop_the_example(machine: Machine) -> None:
     assert "worker.7" not in _told(machine, "ready")
 
     machine.reboot()
-    before = {name: len(each) for name, each in _told(machine, "ready").items()}
-    assert before == dict.fromkeys(RUNNING, 2)
+    _until_told(machine, "ready", *RUNNING, times=2)
+    assert {name: len(each) for name, each in _told(machine, "ready").items()} == dict.fromkeys(RUNNING, 2)
     _forget(machine)
     began = time.monotonic()
     machine.ok("systemctl", "stop", _TARGET)

@@ -41,7 +41,7 @@ def test_a_service_of_a_user_from_its_install_to_its_end(machine: Machine, recor
     assert (environment["PWD"], environment["HOME"]) == (FOLDER, f"/home/{USER}")
     assert not {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"} & set(environment)
     assert machine.ok("stat", "--format=%U", f"/proc/{running['web.1']['pid']}").strip() == USER
-    assert service.property("StatusText") == "web 1/1, worker 1/1"
+    service.until(lambda: service.property("StatusText") == "web 1/1, worker 1/1")
 
     # Whoever runs it finds it, and root does, from wherever they are; nobody else does.
     for find in (("--root", FOLDER), ("--app", service.folder.rpartition("/")[2])):
@@ -97,7 +97,7 @@ def test_f46_killed_or_hanging_it_is_back_with_all_of_them_once(machine: Machine
     service.add_lines("[Service]", "WatchdogSec=4")
     killed, _ = service.main_pid(), machine.ok("systemctl", "kill", "--signal=KILL", "--kill-whom=main", service.unit)
     service.until_running(*_NAMES, other_than=killed)
-    assert (machine.processes("sleep", "64500"), machine.processes("sleep", "64501")) == (1, 2)
+    service.has_copies({"64500": 1, "64501": 2})
 
     service.until(lambda: service.property("ActiveState") == "active")  # while it starts it has longer
     hanging = service.main_pid()  # this one has the watchdog of four seconds
@@ -107,14 +107,14 @@ def test_f46_killed_or_hanging_it_is_back_with_all_of_them_once(machine: Machine
     after = {each["pid"] for each in service.until_running(*_NAMES, other_than=hanging).values()}
     record_property("WatchdogSec=4: from a loop that hangs until all run again", in_words(time.monotonic() - begun))
     assert not before & after
-    assert (machine.processes("sleep", "64500"), machine.processes("sleep", "64501")) == (1, 2)
-    assert "Watchdog timeout" in service.journal()
+    service.has_copies({"64500": 1, "64501": 2})
+    service.until(lambda: "Watchdog timeout" in service.journal())
     assert service.property("NRestarts") == "2"
 
     # What dies of one process is that process's matter.
     pid = service.main_pid()
     machine.ok("sh", "-c", f"kill -KILL {service.instances()['web.1']['pid']}")
-    service.until(lambda: service.instances()["web.1"]["restarts"] == 1)
+    service.until(lambda: service.instances().get("web.1", {}).get("restarts") == 1)
     assert service.until_running(*_NAMES)["worker.1"]["pid"] in after
     assert service.main_pid() == pid
     machine.power_off()
@@ -125,7 +125,7 @@ def test_what_systemctl_says_is_done(machine: Machine, record_property: Record) 
     deaf = "trap '' TERM; echo deaf; while :; do sleep 1; done"
     service = Service(machine, f"{_PROCFILE}slow: {slow}\n", folder="/srv/app", name="app")
     # Less time than the application needs: procsup asks for more.
-    service.add_lines("[Service]", "TimeoutStartSec=3", "TimeoutStopSec=2", reload=False)
+    service.add_lines("[Service]", "TimeoutStartSec=4", "TimeoutStopSec=2", reload=False)
     machine.write("/srv/app/procsup.toml", 'grace = 3\n[processes.slow]\ncount = 0\nready = "log serving"\n')
     machine.boot()
     machine.ok(PROCSUP, "install", "-d", service.folder)
@@ -137,7 +137,7 @@ def test_what_systemctl_says_is_done(machine: Machine, record_property: Record) 
     assert {name: found[name]["pid"] for name in pids} == pids
     machine.write("/srv/app/Procfile", "no colon\n")
     assert machine.run("systemctl", "reload", service.unit, check=False).returncode != 0
-    assert "no colon" in service.journal() or "Procfile:1:" in service.journal()
+    service.until(lambda: "no colon" in service.journal() or "Procfile:1:" in service.journal())
     assert {name: each["pid"] for name, each in service.instances().items()} == pids | {
         "deaf.1": found["deaf.1"]["pid"]
     }
@@ -149,7 +149,7 @@ def test_what_systemctl_says_is_done(machine: Machine, record_property: Record) 
     record_property("systemctl stop, with one that is deaf and a grace of 3 s", in_words(took))
     assert 3 <= took < 3 + 10
     assert (service.property("Result"), service.property("ActiveState")) == ("success", "inactive")
-    assert "deaf.1 killed after 3 s" in service.journal()
+    service.until(lambda: re.search(r"deaf\.1 killed after [3-9](\.\d)? s", service.journal()) is not None)
     assert (machine.processes("sleep", "64500"), machine.processes("sleep", "64501")) == (0, 0)
 
     # `procsup shutdown` is what a person wants, and no failure to be mended.
@@ -184,7 +184,7 @@ def test_what_systemctl_says_is_done(machine: Machine, record_property: Record) 
     machine.write("/srv/homeless/Procfile", "web: exec sleep 64503\n")
     machine.ok(PROCSUP, "install", "-d", "/srv/homeless", "--as", "nobody", "-m", "web=2")
     machine.ok("systemctl", "restart", "procsup-homeless")
-    assert machine.processes("sleep", "64503") == 2
+    service.has_copies({"64503": 2})
     assert "what stays: /var/lib/procsup-homeless/" in machine.ok(PROCSUP, "uninstall", "-d", "/srv/homeless")
     machine.power_off()
 

@@ -82,6 +82,7 @@ def test_no_line_is_lost_while_the_journal_restarts(machine: Machine) -> None:
     machine.write(f"{app.folder}/stop", "")
     app.until(lambda: any(text.endswith(b" lines") for text in _said(app)))
     number = int(_said(app, "PROCSUP_STREAM=stdout")[-1].split()[0])
+    app.until(lambda: len(_said(app, "PROCSUP_STREAM=stderr")) >= number)  # another pipe: its last may come later
     assert _said(app, "PROCSUP_STREAM=stdout")[1:-1] == [b"line %d" % each for each in range(number)]
     assert _said(app, "PROCSUP_STREAM=stderr") == [b"err %d" % each for each in range(number)]
     assert (app.main_pid(), app.instances()["web.1"]["pid"]) == pids

@@ -93,6 +93,7 @@ starts = st.sampled_from(
 )
 
 
+@pytest.mark.timeout(600)  # thousands of shells
 def test_generated_commands_arrive_as_from_the_shell(folder: Path) -> None:
     taken = {True: 0, False: 0}
 

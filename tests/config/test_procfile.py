@@ -211,6 +211,6 @@ def test_a_hundred_lines_take_about_a_millisecond() -> None:
 
 
 def test_a_very_long_continuation_is_read_in_linear_time() -> None:
-    begun = time.perf_counter()
+    begun = time.process_time()
     parse_procfile(b"web: " + b"a 'b' \\\n" * 50_000 + b"c\n", "Procfile")
-    assert time.perf_counter() - begun < 5
+    assert time.process_time() - begun < 5

@@ -149,8 +149,8 @@ def test_a_slow_command_is_waited_for_longer_than_the_connection_was(run, servin
         return "done"
 
     def talk() -> None:
-        with Client.connect(sock, patience=0.2) as client:
-            threading.Timer(0.4, finish.set).start()
+        with Client.connect(sock, patience=1) as client:
+            threading.Timer(1.2, finish.set).start()
             assert client.call("reload") == "done"
 
     async def scenario():
@@ -355,7 +355,9 @@ def test_by_name_one_that_keeps_silent_is_no_missing_one_and_nobody_else_is_take
             await in_thread(talk, UsageError, f"{awake}, {path}")
 
     talk(ProcsupError, f"does not answer.*kill -CONT {os.getpid()}")
-    run(scenario)
+    with monkeypatch.context() as patient:
+        patient.setattr(search, "_LIST_PATIENCE", 1.0)  # the one that is awake must have its time to answer
+        run(scenario)
     with listener(path), pytest.raises(ProcsupError, match=r'"blog".*\n.*does not answer'):
         find_supervisor(environ, ME, "/", app="blog")
     os.unlink(path)

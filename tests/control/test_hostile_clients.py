@@ -221,8 +221,10 @@ def test_a_hundred_commands_under_way_are_not_given_up_for_newcomers(run, servin
             return method
 
         async with serving(sock, handler):
-            waiting = [await connect(sock) for _ in range(100)]
-            asking = [asyncio.create_task(client.ask("restart")) for client in waiting]
+            waiting, asking = [], []
+            for _ in range(100):  # each asks at once: one that is silent for a second may have to go
+                waiting.append(await connect(sock))
+                asking.append(asyncio.create_task(waiting[-1].ask("restart")))
             await asyncio.wait_for(all_begun.wait(), 10)
             other = await connect(sock)
             assert (await other.ask("info"))["result"] == "info"

@@ -134,11 +134,13 @@ def test_a_file_put_in_the_sockets_place_is_not_removed(run, serving, sock):
 
 def test_a_late_signal_after_the_end_kills_nobody(run, serving, sock):
     async def scenario():
-        async with serving(sock):
-            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGIO])
-            os.unlink(sock)
-            assert sys.platform != "linux" or signal.SIGIO in signal.sigpending()
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGIO])
+        try:
+            async with serving(sock):
+                signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGIO])
+                os.unlink(sock)
+                assert sys.platform != "linux" or signal.SIGIO in signal.sigpending()
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGIO])
         assert signal.getsignal(signal.SIGIO) in (signal.SIG_DFL, signal.SIG_IGN)
 
     run(scenario)

@@ -114,8 +114,11 @@ class Judge:
             return False
         more = [each for each in self._copies.values() if each.name.type == name.type and each.name not in self._will]
         more = [each for each in more if each.phase == "led" and each.stop_begun is None]
+        once_more = name in self.extras  # it is being tried, though those that it came for may be stopped by now
         self.extras.add(name)
-        return len(more) < self._will.ever[name.type].surge and any(each.type == name.type for each in self._rolling)
+        there_for = [each for each in self._rolling if each.type == name.type]
+        wanted = (once_more and self._will.counts.get(name.type)) or any(map(self._will.wants, there_for))
+        return len(more) < self._will.ever[name.type].surge and bool(there_for and wanted)
 
     def signal(self, name: InstanceName) -> Copy:
         assert self._quit is None, "it has quit, and orders something"

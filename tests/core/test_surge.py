@@ -128,6 +128,51 @@ def test_a_stop_by_name_in_the_middle_leaves_nothing_of_the_extra_one() -> None:
     assert not stage.supervisor.rolling
 
 
+def test_a_scale_after_a_stop_of_the_extra_one_starts_what_it_adds() -> None:
+    stage = serving()
+    stage.restart("web", rolling=True)
+    stage.runs()
+    assert stage.stop("web.3") == ["SIGTERM web.3", "SIGTERM web.1"]
+    assert stage.scale("web=3") == []
+    assert stage.ends("web.3", BY_SIGTERM) == ["spawn web.3"]
+
+
+def test_of_what_is_stopped_before_its_turn_there_is_not_one_more() -> None:
+    stage = up(WEB, ProcessType("queue", surge=2))
+    assert stage.restart("web", "queue", rolling=True) == ["spawn web.2"]
+    stage.runs()
+    assert stage.stop("queue") == ["SIGTERM queue.1"]
+    assert stage.after(PROVEN_AFTER) == ["SIGTERM web.1"]
+    replaced(stage, "web.1")
+    assert stage.after(PROVEN_AFTER) == ["SIGTERM web.2"]
+    assert not stage.supervisor.rolling
+
+
+def test_a_stop_in_the_middle_is_not_followed_by_yet_one_more() -> None:
+    stage = up(ProcessType("queue", surge=2))
+    assert stage.restart("queue", rolling=True) == ["spawn queue.2"]
+    stage.runs()
+    assert stage.stop("queue") == ["SIGTERM queue.1", "SIGTERM queue.2"]
+    assert not stage.supervisor.rolling
+
+
+def test_a_scale_to_none_in_the_middle_leaves_nothing_of_the_extra_one() -> None:
+    stage = serving()
+    assert stage.restart("web", rolling=True) == ["spawn web.3"]
+    stage.runs()
+    assert stage.scale("web=0") == ["SIGTERM web.1", "SIGTERM web.2", "SIGTERM web.3"]
+    assert not stage.supervisor.rolling
+    assert stage.ends("web.3", BY_SIGTERM) == []
+
+
+def test_a_restart_of_all_leaves_the_extra_one_alone_which_is_the_fresh_copy_already() -> None:
+    stage = serving()
+    assert stage.restart("web", rolling=True) == ["spawn web.3"]
+    assert stage.restart() == ["SIGTERM web.1", "SIGTERM web.2", "SIGTERM worker.1"]
+    assert stage.scale("web=3") == []
+    assert stage.runs("web.3") == []
+
+
 def test_a_failure_of_the_extra_one_is_no_reason_to_stop_all() -> None:
     stage = serving(type_=ProcessType("web", surge=1, restart=RestartRule(RestartPolicy.NEVER)))
     stage.restart("web", rolling=True)

@@ -121,7 +121,7 @@ class App:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
+            timeout=3 * PATIENCE,  # a command may be many steps, each with a start of a Python
             **popen,
         )
 
@@ -165,16 +165,19 @@ class App:
         return self.until(lambda found: {name: each["state"] for name, each in found.items()} == wanted)
 
     def clean_up(self) -> None:
+        late: list[Exception] = []
         for supervisor in self.started:
             if supervisor.process.poll() is None:
                 supervisor.send(signal.SIGTERM)
                 supervisor.send(signal.SIGINT)
             try:
                 supervisor.end()
-            except (subprocess.TimeoutExpired, AssertionError):
+            except (subprocess.TimeoutExpired, AssertionError) as error:
                 supervisor.process.kill()
                 supervisor.end()
-                raise
+                late.append(error)
+        if late:
+            raise late[0]
 
 
 def alive(pid: int) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
-PATIENCE = 10.0  # of one who waits for a page
+PATIENCE = 30.0  # of one who waits for a page: who is served late by a busy machine was not turned away
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -32,7 +32,7 @@ class Load:
         self._pause = 1 / rate
         self._idle: list[Connection] = []
         self._enough = False
-        self.requests = self.asked_again = 0
+        self.requests = self.under_way = self.asked_again = 0
         self.failed: list[Failed] = []
         self.slowest = 0.0
         self.answers: Counter[str] = Counter()
@@ -52,6 +52,10 @@ class Load:
             self._enough = True
             thread.join()
 
+    def forget_answers(self) -> None:
+        """Also those that are still to come to requests made so far: an earlier server may have given them."""
+        self.answers = Counter()
+
     async def _go_on(self) -> None:
         due = time.monotonic()
         async with asyncio.TaskGroup() as requests:
@@ -64,14 +68,16 @@ class Load:
             writer.close()
 
     async def _request(self, keep_alive: bool) -> None:
-        begun = time.monotonic()
+        begun, answers = time.monotonic(), self.answers
+        self.under_way += 1
         try:
             async with asyncio.timeout(PATIENCE):
                 answer = await (self._on_an_old_one() if keep_alive else self._on_a_new_one(b"close"))
         except (OSError, EOFError, ValueError) as error:
             self.failed.append(Failed(begun, keep_alive, f"{type(error).__name__}: {error}"))
         else:
-            self.answers[answer] += 1
+            answers[answer] += 1
+        self.under_way -= 1
         self.slowest = max(self.slowest, time.monotonic() - begun)
 
     async def _on_an_old_one(self) -> str:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 import pwd
+import random
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,10 +21,25 @@ _START = 60.0  # seconds; on an idle machine RabbitMQ takes 4 and PostgreSQL 1
 _NODE_OPTIONS = "+S 1:1 +sbwt none -kernel inet_dist_use_interface {127,0,0,1}"  # one core, and none while it waits
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+_PORTS = range(20_000, 32_000)  # below those that the kernel gives to connections: none gets it before it is used
+_dice = random.SystemRandom()
+_given: set[int] = set()
+
+
+def free_port(host: str = "127.0.0.1", kind: int = socket.SOCK_STREAM) -> int:
+    """None twice. Raises OSError where there is no such host."""
+    while True:
+        port = _dice.choice(_PORTS)
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, kind) as probe:
+            try:
+                probe.bind((host, port))
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
+                continue
+        if port not in _given:
+            _given.add(port)
+            return port
 
 
 def rabbitmq_program() -> str | None:
@@ -75,11 +93,10 @@ def rabbitmq() -> Iterator[str]:
         }
         program = rabbitmq_program()
         assert program is not None
-        with (
-            _running(["epmd"], folder, mapper, None),
-            _running([program], folder, mapper | own, b"startup complete"),
-        ):
-            yield f"amqp://guest:guest@127.0.0.1:{port}/%2F"
+        with _running(["epmd"], folder, mapper, None):
+            _until_it_listens(mapper_port)
+            with _running([program], folder, mapper | own, b"startup complete"):
+                yield f"amqp://guest:guest@127.0.0.1:{port}/%2F"
 
 
 @contextmanager
@@ -142,6 +159,16 @@ def _running(
                 process.communicate(timeout=_START)
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+
+
+def _until_it_listens(port: int) -> None:
+    end = time.monotonic() + _START
+    while True:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        assert time.monotonic() < end, f"nobody listens on port {port}"
+        time.sleep(0.01)  # the pace of asking
 
 
 def _wait_for(process: subprocess.Popen[bytes], words: bytes) -> None:

@@ -30,7 +30,7 @@ def serve() -> None:
             if not status:
                 held.append(client)
                 continue
-            print(f"asked for {request}", flush=True)
+            print(f"asked for {request}: {status}", flush=True)
             with client:
                 client.sendall(f"HTTP/1.1 {status} so\r\n\r\n".encode())
 

@@ -133,8 +133,9 @@ def test_a_client_that_is_killed_does_not_end_what_it_asked_for(app: App) -> Non
     app.write("Procfile", """deaf: sh -c 'trap "" TERM; echo deaf; while :; do sleep 1000; done'\nweb: sleep 1000\n""")
     supervisor = app.start("--grace", "1")
     supervisor.wait_for("deaf$")
+    before = app.until_running("deaf.1", "web.1")["deaf.1"]["pid"]
     client = subprocess.Popen([*COMMAND, "restart", "deaf"], cwd=app.folder, env=app.environment)
-    before = app.until(lambda found: found["deaf.1"]["state"] == "stopping")["deaf.1"]["pid"]
+    supervisor.wait_for(r"deaf\.1 stopping")  # whoever asks for the state may come when that is over
     client.kill()
     client.wait()
     supervisor.wait_for("deaf$", 2)

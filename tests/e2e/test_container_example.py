@@ -61,6 +61,7 @@ def test_its_entry_point_is_pid_1_answers_is_healthy_and_stops(app: Container) -
     health = re.search(r"CMD (\[.*\])$", instructions()["HEALTHCHECK"][-1])
     assert health is not None
     app.started[-1].wait_for(r"worker\.2 +\| worker number \d is ready")
+    app.ok("wait", "--ready")  # the others get there when they do
     assert app.run(*json.loads(health[1])[1:]).returncode == 0
     page = urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10).read()
     assert page.startswith(b"web.1 on ")

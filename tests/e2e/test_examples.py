@@ -206,8 +206,9 @@ def test_200_orders_are_shipped_while_a_worker_is_killed_and_the_formation_chang
         return desk.shipped() == ORDERS
 
     until(all_shipped, "all are shipped", supervisor)
-    counts = desk.counts()
-    assert counts == {"taken": ORDERS, "waiting": 0, "shipped": ORDERS}
+    # One that was taken for lost a moment too early is done twice, and may still wait.
+    wanted = {"taken": ORDERS, "waiting": 0, "shipped": ORDERS}
+    until(lambda: desk.counts() == wanted, "nothing waits any more", supervisor)
     attempts = [int(times) for times in desk.redis.hvals("shop:attempts")]
     assert len(attempts) == ORDERS
     assert sum(attempts) <= ORDERS + 10, "more was done twice than was in the hands of those who ended"

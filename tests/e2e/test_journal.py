@@ -16,6 +16,7 @@ import pytest
 
 from tests.e2e.app import COMMAND, PATIENCE, App
 from tests.e2e.mounts import OWN_MOUNTS, needs_own_mounts
+from tests.faults.watching import until
 
 
 class Journal:
@@ -120,5 +121,5 @@ def test_in_the_background_output_goes_to_the_log_as_ever(app: App, journal: Jou
         done = subprocess.run(command, cwd=app.folder, env=environment, stdout=theirs, timeout=PATIENCE)
     assert done.returncode == 0
     [log] = Path(app.environment["PROCSUP_STATE_DIR"]).rglob("output.log")
-    assert " web.1   | hello" in log.read_text()
+    until(lambda: " web.1   | hello" in log.read_text())
     app.ok("shutdown")

@@ -27,7 +27,9 @@ def texts(output: str) -> list[str]:
 def talking(app: App) -> App:
     app.write("Procfile", f"web: {TALKING}\nworker: sh -c 'echo working; exec sleep 1000'\n")
     supervisor = app.start()
+    supervisor.wait_for(r"web\.1 started")
     supervisor.wait_for("three")
+    supervisor.wait_for("two")  # another pipe: it may come after "three"
     supervisor.wait_for("working")
     return app
 
@@ -121,7 +123,7 @@ def test_bytes_that_are_no_text_come_as_they_were(app: App) -> None:
 def test_who_speaks_the_protocol_and_asks_for_nothing_else_gets_text(app: App) -> None:
     app.write("web", r"printf '\377\303\204\n'; exec sleep 1000")
     app.write("Procfile", "web: sh web\n")
-    app.start().wait_for("web")
+    app.start().wait_for(r"\| .+Ä$")
     with find_supervisor(app.environment, os.geteuid(), str(app.folder)) as client:
         client.begin("logs", names=["web"])
         ((method, params),) = client.receive()

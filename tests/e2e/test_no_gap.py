@@ -89,12 +89,12 @@ def test_restarts_and_reloads_turn_nobody_away(app: App, record_property: Record
             assert not {*after.values()} & {*before.values()}
         edit(app, "Procfile", "exec ", "VERSION=2 exec ")
         app.ok("reload")
-        load.answers.clear()
+        load.forget_answers()
         answered_by(load, "2")
         edit(app, "procsup.toml", "socket =", "env = { VERSION = 3 }\nsocket =")
         edit(app, "Procfile", "VERSION=2 ", "")
         app.ok("reload")
-        load.answers.clear()
+        load.forget_answers()
         answered_by(load, "3")
     record_property("under load", load.summary)
     unharmed(load)
@@ -111,7 +111,7 @@ def test_without_a_check_of_its_readiness_one_that_stays_up_for_a_second_is_good
         app.ok("reload")
         assert time.monotonic() - begun > 2  # the one more, and the one in place of the old
         after = pids(app)
-        load.answers.clear()
+        load.forget_answers()
         answered_by(load, "2")
     record_property("under load", load.summary)
     unharmed(load)
@@ -124,13 +124,14 @@ def test_who_is_killed_takes_only_those_along_whom_it_was_serving(app: App, reco
     with load.on():
         victim = pids(app)["asgi.2"]
         answered_by(load, "1")
+        under_way = load.under_way  # more than a few where this machine is so busy that they pile up
         os.kill(victim, signal.SIGKILL)
         killed = time.monotonic()
         app.until(lambda found: found["asgi.2"]["pid"] not in (None, victim) and found["asgi.2"]["state"] == "running")
         app.ok("restart", "--rolling", "wsgi")
     record_property("under load", load.summary)
     assert not [each for each in load.failed if each.begun > killed]
-    assert len(load.failed) <= 5
+    assert len(load.failed) <= 5 + under_way
 
 
 @pytest.mark.parametrize("command", ["restart --rolling", "reload"])
@@ -145,20 +146,20 @@ def test_a_broken_version_replaces_nobody(app: App, command: str, what: str, sai
     with load.on():
         answered_by(load, "1")
         app.write("broken", "")
-        edit(app, "procsup.toml", "socket =", "ready_timeout = 0.5\nsocket =")
+        edit(app, "procsup.toml", "socket =", "ready_timeout = 2\nsocket =")
         if command == "reload":
             edit(app, "Procfile", "exec ", "VERSION=2 exec ")
         else:
             app.ok("reload")  # the timeout is nothing to restart for
         shown = refused_at_length(app.run(*command.split()))
-        load.answers.clear()
+        load.forget_answers()
         answered_by(load, "1")
         assert pids(app) == before
     assert not load.failed
     assert "no database" in shown
     assert re.search(said, shown), shown
-    assert app.started[0].text.count("rolling restart halted: the new ") == 1
     assert app.started[0].stop() == 0
+    assert app.started[0].text.count("rolling restart halted: the new ") == 1
 
 
 def refused_at_length(done: subprocess.CompletedProcess[str]) -> str:

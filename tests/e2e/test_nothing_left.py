@@ -38,7 +38,7 @@ def test_a_daemon_ends_before_the_next_copy_starts(app: App) -> None:
     supervisor = app.start()
     daemon = daemon_of(supervisor)
     supervisor.wait_for("ready")
-    os.kill(app.instances()["web.1"]["pid"], signal.SIGKILL)
+    os.kill(app.until_running("web.1")["web.1"]["pid"], signal.SIGKILL)
     daemon_of(supervisor, 2)
     assert not alive(daemon)
     assert supervisor.stop() == 0

@@ -14,6 +14,7 @@ from tests.e2e.app import COMMAND, PATIENCE, App
 from tests.e2e.screen import Screen
 
 STAY = "exec sleep 1000"
+AWAIT = "while ! test -e %s; do sleep 0.01; done"
 
 
 def test_each_line_has_time_name_and_text_and_names_are_padded(app: App) -> None:
@@ -61,8 +62,10 @@ def test_json_is_an_object_a_line(app: App) -> None:
 
 
 def test_what_has_no_newline_yet_is_shown_and_completed_in_place(app: App) -> None:
-    app.write("Procfile", f"web: sh -c 'printf \"name: \"; while ! test -e go; do :; done; echo done; {STAY}'\n")
+    app.write("Procfile", f"web: sh -c '{AWAIT % 'ask'}; printf \"name: \"; {AWAIT % 'go'}; echo done; {STAY}'\n")
     supervisor = app.start()
+    supervisor.wait_for(r"web\.1 started")  # else a busy procsup could say so behind the prompt
+    app.write("ask", "")
     supervisor.wait_for(r"web\.1   \| name: \Z")
     app.write("go", "")
     supervisor.wait_for(r"web\.1   \| name: done$")
@@ -70,12 +73,15 @@ def test_what_has_no_newline_yet_is_shown_and_completed_in_place(app: App) -> No
 
 
 def test_where_somebody_came_between_the_rest_has_a_prefix_of_its_own(app: App) -> None:
-    wait = "while ! test -e %s; do :; done"
     app.write(
         "Procfile",
-        f"a: sh -c 'printf half; {wait % 'two'}; echo rest; {STAY}'\nb: sh -c '{wait % 'one'}; echo between; {STAY}'\n",
+        f"a: sh -c '{AWAIT % 'zero'}; printf half; {AWAIT % 'two'}; echo rest; {STAY}'\n"
+        f"b: sh -c '{AWAIT % 'one'}; echo between; {STAY}'\n",
     )
     supervisor = app.start("--no-timestamps")
+    supervisor.wait_for(r"a\.1 started")  # nobody but b shall come between
+    supervisor.wait_for(r"b\.1 started")
+    app.write("zero", "")
     supervisor.wait_for(r"half\Z")
     app.write("one", "")
     supervisor.wait_for(r"^b\.1     \| between$")
@@ -90,7 +96,8 @@ def test_last_words_come_before_the_news_of_the_death(app: App) -> None:
     supervisor = app.start("--restart", "never", "--no-timestamps")
     assert supervisor.end() == 137
     lines = supervisor.text.splitlines()
-    assert lines.index("job.1   | last words") < lines.index("procsup | job.1 ended: killed by SIGKILL after 0 s")
+    [death] = [line for line in lines if line.startswith("procsup | job.1 ended: killed by SIGKILL after ")]
+    assert lines.index("job.1   | last words") < lines.index(death)
     assert "job.1   | out" in lines
 
 

@@ -16,6 +16,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.e2e import services
 from tests.e2e.app import PATIENCE, PROBE, App, Supervisor
 from tests.faults.needs import needs
@@ -124,6 +126,7 @@ def environment_of(pid: int) -> dict[str, str]:
 
 @needs(not missing(), f"not installed: {missing()} (python3 tests brings the Python packages, the services are yours)")
 @needs(os.path.isdir("/proc/self"), "looks into /proc")
+@pytest.mark.timeout(300)
 def test_the_platforms_application_runs_with_a_real_rabbitmq_and_a_real_database(app: App, tmp_path: Path) -> None:
     shutil.copytree(PLATFORM, app.folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     (app.folder / ".env").chmod(0o600)
@@ -139,10 +142,19 @@ def test_the_platforms_application_runs_with_a_real_rabbitmq_and_a_real_database
         assert len(re.findall(r"(?:queue|mail)\.\d +\| bye$", supervisor.text, re.MULTILINE)) == 3
 
 
+def _consumers(url: str) -> int:
+    """How many wait for orders; they say so just before."""
+    import pika
+
+    with pika.BlockingConnection(pika.URLParameters(url)) as broker:
+        return int(broker.channel().queue_declare("orders", passive=True).method.consumer_count)
+
+
 def _use(app: App, supervisor: Supervisor, front: Front) -> None:
     until(lambda: front.ask() == {"done": 0}, "the page answers", supervisor)
     supervisor.wait_for(r"queue\.[12] +\| TYPE is worker, waiting for orders", 2)
     supervisor.wait_for(r"mail\.1 +\| waiting for mails")
+    until(lambda: _consumers(app.environment["AMQP_URL"]) == 2, "both wait for orders", supervisor)
 
     taken = front.ask(f"/orders?count={ORDERS}&to=ada", "POST")
     assert taken == {"taken": list(range(1, ORDERS + 1))}

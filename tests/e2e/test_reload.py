@@ -106,13 +106,13 @@ def test_sighup_reloads_and_tells_mistakes_in_the_output(running: App) -> None:
 
 def test_sighup_while_it_stops_is_no_trouble(app: App) -> None:
     app.write("Procfile", """deaf: sh -c 'trap "" TERM; echo deaf; while :; do sleep 1000; done'\n""")
-    supervisor = app.start("--grace", "1")
+    supervisor = app.start("--grace", "600")
     supervisor.wait_for("deaf$")
     supervisor.send(signal.SIGTERM)
     supervisor.wait_for("stopping 1 instance")
     supervisor.send(signal.SIGHUP)
     supervisor.wait_for("not reloaded, nothing changed")
-    assert supervisor.end() == 0
+    assert supervisor.stop() == 0
     assert "Traceback" not in supervisor.text
 
 

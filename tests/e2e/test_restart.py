@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 
 from tests.e2e.app import App, alive, children_of
+from tests.e2e.test_start_and_stop import LONG_IN_DOUBT
+from tests.faults.watching import until
 
 READY = "sh -c 'echo ready $PS; exec sleep 1000'"
 DEAF = """sh -c 'trap "" TERM; echo deaf $PS; while :; do sleep 1000; done'"""
@@ -30,16 +32,15 @@ def test_a_crash_is_replaced_at_once_and_the_status_tells_how_it_ended(either_wa
     supervisor = either_way.start()
     supervisor.wait_for("ready web.1")
     before = either_way.instances()["web.1"]
-    killed_at = time.monotonic()
     os.kill(before["pid"], signal.SIGKILL)
     supervisor.wait_for("ready web.1", 2)
-    assert time.monotonic() - killed_at < 1.0, "it did not come back at once, but after a wait"
     after = either_way.instances()["web.1"]
     assert after["pid"] != before["pid"]
     assert (after["port"], after["unique_int"]) == (before["port"], before["unique_int"])
     assert after["restarts"] == 1
     assert after["last_exit"] == {"code": 137, "signal": "SIGKILL", "error": None, "because": None}
-    assert "web.1 ended: killed by SIGKILL after" in supervisor.text
+    ended = r"web\.1 ended: killed by SIGKILL after .*; restarting$"
+    assert re.search(ended, supervisor.text, re.MULTILINE), "it did not come back at once, but after a wait"
     supervisor.stop()
 
 
@@ -48,11 +49,13 @@ def test_one_that_crashes_again_waits_longer_each_time_and_the_status_says_so(ap
     supervisor = app.start()
     supervisor.wait_for("tried", 2)
     bad = app.until(lambda found: found["bad.1"]["state"] == "backoff")["bad.1"]
-    assert re.fullmatch(r"exit 3, 2 times in a row; next try in [01](\.\d)? s", bad["why"])
+    told = re.fullmatch(r"exit 3, (\d) times in a row; next try in ([\d.]+) s", bad["why"])
+    assert told is not None, bad["why"]
+    assert float(told[2]) <= 1.1 * 2 ** (int(told[1]) - 2)  # who looks late sees a later wait
     assert (bad["pid"], bad["uptime"], bad["cpu"], bad["memory"]) == (None, None, None, None)
     supervisor.wait_for("tried", 3)
-    supervisor.wait_for(r"bad\.1 ended: exit 3 after 0(\.\d)? s; next try in (1\.[89]|2(\.\d)?) s")
-    assert "exit 3, 3 times in a row; next try in" in app.ok("status")
+    supervisor.wait_for(r"bad\.1 ended: exit 3 after [\d.]+ s; next try in (1\.[89]|2(\.\d)?) s")
+    until(lambda: re.search(r"exit 3, [3-9] times in a row; next try in", app.ok("status")) is not None)
     supervisor.stop()
 
 
@@ -118,14 +121,18 @@ def test_restart_replaces_types_instances_or_all(app: App) -> None:
 
 
 def test_rolling_says_nothing_of_whom_a_reload_has_removed_meanwhile(app: App) -> None:
-    app.write("Procfile", f"web: {READY}\nworker: {READY}\n")
-    supervisor = app.start()
+    # The worker stays until it is let go: the rolling restart cannot be over before the reload.
+    worker = """sh -c 'trap "" TERM; echo ready; until [ -e go ]; do sleep 0.01; done'"""
+    app.write("Procfile", f"web: {READY}\nworker: {worker}\n")
+    supervisor = app.start("--grace", "600")
+    supervisor.wait_for("worker.1 +\\| ready")
     app.until_running("web.1", "worker.1")
     with ThreadPoolExecutor() as pool:
         rolling = pool.submit(app.ok, "restart", "--rolling")
         supervisor.wait_for("web.1 +\\| ready", 2)
         app.write("Procfile", f"web: {READY}\n")
         app.ok("reload")
+        app.write("go", "")
         assert rolling.result() == "restarted web.1\n"
     assert supervisor.stop() == 0
 
@@ -133,8 +140,7 @@ def test_rolling_says_nothing_of_whom_a_reload_has_removed_meanwhile(app: App) -
 def test_rolling_takes_one_at_a_time(app: App) -> None:
     app.write("Procfile", f"web: {READY}\n")
     supervisor = app.start("-m", "web=3")
-    app.until_running("web.1", "web.2", "web.3")
-    seen: list[dict[str, Any]] = []
+    seen: list[dict[str, Any]] = [app.until_running("web.1", "web.2", "web.3")]
     over = threading.Event()
 
     def look() -> None:
@@ -150,8 +156,9 @@ def test_rolling_takes_one_at_a_time(app: App) -> None:
         watcher.join()
     assert min(sum(each["state"] == "running" for each in found.values()) for found in seen) >= 2
     assert len({found["web.3"]["pid"] for found in (seen[0], app.instances())}) == 2
-    told = [re.split("[ ,]", line.split("| ")[1])[:2] for line in supervisor.text.splitlines() if "procsup" in line]
-    assert told[3:] == [[f"web.{number}", did] for number in (1, 2, 3) for did in ("stopping", "stopped", "started")]
+    supervisor.wait_for(r"web\.3 started", 2)
+    told = re.findall(r"procsup +\| (web\.\d) (stopping|stopped|started)", supervisor.text)
+    assert told[3:] == [(f"web.{number}", did) for number in (1, 2, 3) for did in ("stopping", "stopped", "started")]
     supervisor.stop()
 
 
@@ -238,8 +245,8 @@ def test_in_a_storm_of_kills_the_count_and_the_numbers_are_always_right(either_w
     first = either_way.until_running(*names)
     dice = random.Random(12)  # noqa: S311
     deaths = 0
-    until = time.monotonic() + 3
-    while time.monotonic() < until:
+    enough = time.monotonic() + 3
+    while time.monotonic() < enough:
         found = either_way.instances()
         assert sorted(found) == names
         for name, each in found.items():
@@ -261,7 +268,10 @@ def test_in_a_storm_of_kills_the_count_and_the_numbers_are_always_right(either_w
 
 
 @pytest.mark.parametrize("early", [0.0, 0.05, 0.1])
-def test_what_dies_of_sigterm_just_before_the_supervisor_gets_its_own_is_not_restarted(app: App, early: float) -> None:
+def test_what_dies_of_sigterm_just_before_the_supervisor_gets_its_own_is_not_restarted(
+    app: App, monkeypatch: pytest.MonkeyPatch, early: float
+) -> None:
+    monkeypatch.setattr("tests.e2e.app.COMMAND", LONG_IN_DOUBT)
     app.write("Procfile", f"web: {READY}\n")
     supervisor = app.start("-m", "web=5")
     supervisor.wait_for("ready", 5)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -188,11 +189,12 @@ def test_a_supervisor_killed_while_it_scales_leaves_the_old_formation_or_the_new
         threading.Event().wait(dice.uniform(0.05, 0.12))  # not for anything: any moment will do
         supervisor.process.kill()
         command.wait(30)
-        # Nobody ends its children for it yet, so we do: they are all that carries our cookie.
+        # The next start should find nobody: they are all that carries our cookie.
         until = time.monotonic() + 10
         while (left := leaks.carriers(os.environ[leaks.COOKIE])) and time.monotonic() < until:
             for pid in left:
-                os.kill(pid, signal.SIGKILL)
+                with suppress(ProcessLookupError):  # the guardian is at it, too
+                    os.kill(pid, signal.SIGKILL)
         supervisor.end()
         before = (old, new)
     supervisor = app.start()

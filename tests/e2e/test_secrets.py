@@ -19,8 +19,8 @@ def test_a_command_that_cannot_be_started_is_told_without_the_secret_in_it(app: 
     supervisor = app.start()
     supervisor.wait_for(r"web\.1 could not be started: \*\*\*\*: No such file", 2)
     table, told = app.ok("status"), app.ok("status", "--json")
-    web = app.instances()["web.1"]
-    assert "could not be started: ****: No such file or directory" in web["why"]
+    why = "could not be started: ****: No such file or directory"
+    web = app.until(lambda found: why in (found["web.1"]["why"] or ""))["web.1"]
     supervisor.stop()
     assert CANARY not in supervisor.text + table + told + str(web)
 

@@ -101,8 +101,8 @@ def test_more_restarts_than_max_restarts_within_the_window_and_it_is_given_up(ap
     found = app.until(lambda found: found["bad.1"]["state"] == "failed")
     assert found["bad.1"]["restarts"] == 1
     assert found["good.1"]["state"] == "running"
-    assert len(re.findall("tried$", supervisor.text, re.MULTILINE)) == 2
     supervisor.stop()
+    assert len(re.findall("tried$", supervisor.text, re.MULTILINE)) == 2
 
 
 def test_restarts_outside_of_the_window_do_not_count(app: App) -> None:
@@ -139,7 +139,7 @@ def test_a_stop_is_its_signals_in_their_order_and_pauses(app: App) -> None:
     app.write(
         "procsup.toml",
         """
-stop = "TSTP, 0.5, USR1, 0.25, INT, 0.25, KILL"
+stop = "TSTP, 1, USR1, 1, INT, 1, KILL"
 [processes.plain]
 stop = "TERM"
 """,
@@ -151,8 +151,9 @@ stop = "TERM"
     heard = {name: heard_by(supervisor, f"{name}.1") for name in ("slow", "soon", "plain")}
     assert [word for word, _ in heard["slow"]] == ["TSTP", "USR1", "INT"]
     (_, _), (_, to_usr1), (_, to_int) = heard["slow"]
-    assert 0.4 <= to_usr1 <= 5
-    assert to_usr1 + 0.2 <= to_int <= 6
+    # Each may hear one of them late, and then seems to get the next too soon.
+    assert 0.5 <= to_usr1 <= 6
+    assert to_usr1 + 0.5 <= to_int <= 8
     assert [word for word, _ in heard["soon"]] == ["TSTP", "USR1"]
     assert [word for word, _ in heard["plain"]] == ["TERM"]
     assert re.search(r"2 stopped, 1 killed after .*slow\.1", supervisor.text)
@@ -172,7 +173,7 @@ def test_the_grace_of_a_type_is_how_long_it_has(app: App) -> None:
 def test_t_on_the_command_line_wins_over_grace(app: App) -> None:
     app.write("Procfile", f"deaf: {DIARY}\n")
     app.write("procsup.toml", "[processes.deaf]\ngrace = 1000\nstop = 'INT'\n")
-    supervisor = app.start("-t", "0.2")
+    supervisor = app.start("-t", "1")
     supervisor.wait_for("ready")
     supervisor.stop()
     assert "got INT" in supervisor.text
@@ -181,7 +182,7 @@ def test_t_on_the_command_line_wins_over_grace(app: App) -> None:
 
 def test_who_is_suspended_hears_its_stop_too(app: App) -> None:
     app.write("Procfile", f"web: {DIARY} TERM\n")
-    app.write("procsup.toml", "stop = 'TSTP, 0.2, TERM'\n")
+    app.write("procsup.toml", "stop = 'TSTP, 1, TERM'\n")
     supervisor = app.start()
     supervisor.wait_for("ready")
     os.kill(app.instances()["web.1"]["pid"], signal.SIGSTOP)

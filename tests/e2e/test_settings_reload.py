@@ -80,7 +80,7 @@ def test_how_a_copy_is_restarted_and_stopped_changes_without_a_restart(app: App)
         """
 grace = 900
 [processes.web]
-stop = 'USR1, 0.1, INT'
+stop = 'USR1, 1, INT'
 [processes.flaky]
 max_restarts = 0
 restart = 'on-failure'

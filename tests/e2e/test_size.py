@@ -55,7 +55,8 @@ def test_a_type_over_its_memory_is_restarted_in_its_own_way_one_instance_at_a_ti
     hogs.write("procsup.toml", '[processes.web]\nmemory = "60M"\ncount = 2\n[processes.small]\nmemory = "60M"\n')
     supervisor = hogs.start()
     begun = time.monotonic()
-    supervisor.wait_for(r"web\.\d +\| ready", 4)
+    for times in (3, 4):  # a look in which the second is not chosen too is followed by another, some seconds later
+        supervisor.wait_for(r"web\.\d +\| ready", times)
     record_property("over their memory: two instances replaced, in turn, after", in_words(time.monotonic() - begun))
     text = supervisor.text
     turns = re.findall(r"(web\.\d) has (\d+) MiB, the limit is 60 MiB; restarting it", text)
@@ -77,7 +78,7 @@ def test_other_limits_are_taken_over_by_a_reload_without_a_restart(hogs: App) ->
     hogs.write("procsup.toml", 'memory = "500M"\n')
     supervisor = hogs.start()
     supervisor.wait_for("ready")
-    before = hogs.until_running("web.1")["web.1"]
+    hogs.until_running("web.1")
     hogs.write("procsup.toml", 'size = "tiny"\n[sizes]\ntiny = { memory = "60M", cpu = 0.5 }\n')
     plan = hogs.ok("reload", "--plan")
     change = r"its limits change: memory 500 MiB → memory 60 MiB, cpu 0\.5, at once"
@@ -85,10 +86,10 @@ def test_other_limits_are_taken_over_by_a_reload_without_a_restart(hogs: App) ->
     hogs.ok("reload")
     supervisor.wait_for("warning: cpu of web is not limited: ")
     supervisor.wait_for("reloaded Procfile: 1 change$")
-    after = hogs.instances()["web.1"]
-    assert after["pid"] == before["pid"]
-    assert after["limits"] == {"memory": 60 << 20, "cpu": 0.5, "enforced": []}
+    assert hogs.instances()["web.1"]["limits"] == {"memory": 60 << 20, "cpu": 0.5, "enforced": []}
     supervisor.wait_for(r"web\.1 has \d+ MiB, the limit is 60 MiB; restarting it")
+    supervisor.wait_for(r"web\.1 stopping")
+    assert supervisor.text.index("web.1 has ") < supervisor.text.index("web.1 stopping"), "the reload has restarted it"
     assert hogs.ok("reload").startswith("  keep")
     hogs.write("procsup.toml", "")
     hogs.ok("reload")

@@ -14,16 +14,11 @@ import pytest
 
 from tests.e2e.app import PROBE, App
 from tests.e2e.refusal import refused
+from tests.e2e.services import free_port
 from tests.e2e.somebody import root_only
 
 linux = pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="looks into /proc")
 ECHO = shlex.join([sys.executable, "-I", str(Path(__file__).with_name("accepting.py"))])
-
-
-def free_port(family: socket.AddressFamily = socket.AF_INET) -> int:
-    host = "::1" if family == socket.AF_INET6 else "127.0.0.1"
-    with socket.create_server((host, 0), family=family) as server:
-        return int(server.getsockname()[1])
 
 
 def serving(app: App, address: str, *arguments: str, more: str = "", command: str = ECHO) -> None:
@@ -63,7 +58,7 @@ def test_a_path(app: App) -> None:
 
 def test_an_address_of_ipv6(app: App) -> None:
     try:
-        port = free_port(socket.AF_INET6)
+        port = free_port("::1")
     except OSError:
         pytest.skip("no IPv6 here")
     serving(app, f"[::1]:{port}")
@@ -116,9 +111,10 @@ def test_it_stays_the_same_over_restarts_and_reloads(app: App) -> None:
     app.ok("restart", "--rolling", "web")
     app.write("Procfile", (app.folder / "Procfile").read_text().replace("web: exec", "web: A=1 exec"))
     app.ok("reload")
+    app.until_running("web.1", "other.1")
     assert inode(app, "web.1") == before
     with socket.create_connection(("127.0.0.1", port)) as waiting:
-        app.ok("stop", "web")
+        app.ask("stop", names=["web"])  # within the second for which the kernel keeps it from who would accept it
         with socket.create_connection(("127.0.0.1", port)) as patient:  # nobody is there, and it is not refused
             app.ok("start", "web")
             assert greeted(patient) == "web.1"

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.e2e.app import PATIENCE, App
+from tests.e2e.services import free_port
 from tests.faults.needs import needs
 
 RSYSLOGD = shutil.which("rsyslogd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
@@ -48,7 +49,7 @@ class Rsyslog:
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
         self.folder = folder
-        self.ports = dict(zip(("udp", "tcp"), _free_ports(), strict=True))
+        self.ports = {"udp": free_port(kind=socket.SOCK_DGRAM), "tcp": free_port()}
         (folder / "conf").write_text(_CONFIGURATION.format(folder=folder, **self.ports))
         # Ubuntu's AppArmor profile, which lets it read nothing of ours, goes by the path of the program.
         self.program = shutil.copy(RSYSLOGD, folder / "rsyslogd")
@@ -90,13 +91,6 @@ class Rsyslog:
             except OSError:
                 return True
         return False
-
-
-def _free_ports() -> list[int]:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, socket.socket() as tcp:
-        for each in (udp, tcp):
-            each.bind(("127.0.0.1", 0))
-        return [udp.getsockname()[1], tcp.getsockname()[1]]
 
 
 def until(condition: Callable[[], object], told: Callable[[], object] = lambda: "") -> None:

@@ -189,11 +189,13 @@ def test_what_a_reader_has_not_read_yet_comes_later(app: App) -> None:
 def test_a_syslog_receiver_gets_every_line_once_over_one_connection(app: App) -> None:
     app.write(
         "many.py",
-        "import os, time\nfor n in range(30_000):\n    os.write(1, b'n%d.\\n' % n)\n    n % 30 or time.sleep(0.001)\n"
+        "import os, time\nfor n in range(4_000):\n    os.write(1, b'n%d.\\n' % n)\n    n % 4 or time.sleep(0.001)\n"
         "while not os.path.exists('enough'): time.sleep(0.01)\n",
     )
     app.write("Procfile", f"web: {sys.executable} -S many.py\n")
     with socket.create_server(("127.0.0.1", 0)) as server:
+        # All of it is less than procsup keeps for a receiver that does not read, and more than the kernel keeps for it.
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 15)
         address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
         supervisor = app.start("--restart", "on-failure", "--quiet", "web", "--syslog", address)
         receiver, _ = server.accept()
@@ -208,7 +210,7 @@ def test_a_syslog_receiver_gets_every_line_once_over_one_connection(app: App) ->
         with pytest.raises(BlockingIOError):
             server.accept()
     assert supervisor.end() == 0
-    assert [int(each) for each in re.findall(rb"\] n(\d+)\.", said)] == list(range(30_000))
+    assert [int(each) for each in re.findall(rb"\] n(\d+)\.", said)] == list(range(4_000))
     at = 0
     while at < len(said):
         space = said.index(b" ", at)
@@ -261,15 +263,14 @@ def test_descriptors_and_memory_do_not_pile_up(app: App) -> None:
     supervisor = app.start("-m", "web=3")
     app.until_running("web.1", "web.2", "web.3")
 
-    def held() -> list[str]:
-        folder = Path(f"/proc/{supervisor.pid}/fd")
-        return sorted(os.readlink(each).partition(":")[0] for each in folder.iterdir())
+    def held() -> int:
+        return len(os.listdir(f"/proc/{supervisor.pid}/fd"))
 
     app.ok("upgrade")
     before = held()
     for _ in range(4):
         app.ok("upgrade")
-    assert len(held()) == len(before)
+    until(lambda: held() <= before)  # the command is gone before its connection is
     assert supervisor.stop() == 0
 
 
@@ -316,7 +317,10 @@ def test_who_follows_and_is_behind_is_told_that_something_is_missing(app: App) -
 
 def test_a_place_on_one_copys_terminal_is_none_on_the_next_ones(app: App) -> None:
     app.write("Procfile", "web: sh web\n")
-    app.write("web", f"[ -e first ] && read y < go && echo hello || echo {'x' * 200}; touch first; exec sleep 1000\n")
+    app.write(
+        "web",
+        f"if [ -e first ]; then read y < go; echo hello; else : > first; echo {'x' * 200}; fi; exec sleep 1000\n",
+    )
     os.mkfifo(app.folder / "go")
     supervisor = app.start("--tty", "web")
     supervisor.wait_for("xxx")

@@ -149,11 +149,11 @@ def test_the_next_start_sweeps_it_if_the_guardian_was_killed_as_well(app: App, b
     os.kill(guardian, signal.SIGKILL)
     supervisor.send(signal.SIGKILL)
     supervisor.end()
-    assert len([line for line in everybody().values() if "sleep 1000" in line]) == 2
+    until(lambda: len([line for line in everybody().values() if "sleep 1000" in line]) == 2)
     again = start_through(app, before)
     again.wait_for("left 2 processes, which were stopped first")
     again.wait_for("ready")
-    assert len([line for line in everybody().values() if "sleep 1000" in line]) == 2
+    until(lambda: len([line for line in everybody().values() if "sleep 1000" in line]) == 2)
     assert again.stop() == 0
 
 

@@ -99,4 +99,3 @@ RUNIT = Engine(
 )
 S6 = Engine("s6", lambda folder: ["s6-svscan", str(folder)], "s6-svscan", "s6")
 ENGINES = (SUPERVISORD, RUNIT, S6)
-IN_CI = os.environ.get("CI") == "true"

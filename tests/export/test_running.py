@@ -14,17 +14,13 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.app import alive
-from tests.export.engines import ENGINES, IN_CI, Engine
+from tests.export.engines import ENGINES, Engine
 from tests.export.example import HARD_NAME, RUNNING, Example, free_port, given, until, until_gone
+from tests.faults.needs import needs
 
 each_engine = pytest.mark.parametrize(
     "engine",
-    [
-        pytest.param(
-            each, id=each.name, marks=pytest.mark.skipif(not each.there and not IN_CI, reason=f"needs {each.package}")
-        )
-        for each in ENGINES
-    ],
+    [pytest.param(each, id=each.name, marks=needs(each.there, f"needs {each.package}")) for each in ENGINES],
 )
 
 

@@ -10,10 +10,11 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 _LAST = Path("/proc/sys/kernel/ns_last_pid")
-_TRIES = 50  # others may start a process just then
+_PATIENCE = 10.0  # seconds; others may start a process just then, and who had the pid may not be reaped yet
 
 _known: dict[int, str] = {}
 
@@ -28,7 +29,8 @@ def _run() -> None:
 
 def _take(wanted: int) -> None:
     before = _LAST.read_text()
-    for _ in range(_TRIES):
+    until = time.monotonic() + _PATIENCE
+    while time.monotonic() < until:
         _LAST.write_text(str(wanted - 1))
         pid = os.fork()
         if pid == 0:
@@ -41,6 +43,7 @@ def _take(wanted: int) -> None:
             _LAST.write_text(before)  # the next ones shall not be given out twice by chance
             _say(f"stranger has {pid}")
             return
+        time.sleep(0.002)  # the pace of trying
     _say(f"nobody gets {wanted}")
 
 

@@ -261,7 +261,7 @@ def test_f40_a_rolling_restart_whose_new_version_does_not_get_up_halts_and_the_r
     assert done.returncode == 1
     assert "web.1 is backoff: exit 1" in done.stderr
     assert "restarted" not in done.stdout
-    assert "rolling restart halted: the new web.1 did not stay up; 2 left as they were" in supervisor.text
+    supervisor.wait_for(r"rolling restart halted: the new web\.1 did not stay up; 2 left as they were")
     after = app.instances()
     assert [after[name]["pid"] for name in ("web.2", "web.3")] == [before[name]["pid"] for name in ("web.2", "web.3")]
     assert traffic.lost == 0

@@ -47,12 +47,12 @@ def test_f34_ten_commands_at_once_are_all_obeyed(app: App, record_property: Reco
 @pytest.mark.parametrize("command", ["restart", "stop"])
 def test_f34_the_job_of_a_killed_client_is_done_to_its_end(app: App, command: str, record_property: Record) -> None:
     app.write("Procfile", f"deaf: {DEAF}\nweb: {READY}\n")
-    supervisor = app.start("--grace", "0.5")
+    supervisor = app.start("--grace", "2")
     supervisor.wait_for("ready", 2)
     with subprocess.Popen([*COMMAND, command, "deaf"], cwd=app.folder, env=app.environment) as client:
         supervisor.wait_for(r"deaf\.1 stopping")
         client.kill()
-    with within(0.4) as took:
+    with within(1.5) as took:  # and less than the grace
         assert app.instances()["web.1"]["state"] == "running"  # nobody waits for it
     record_property("the next one's answer meanwhile", str(took))
     if command == "restart":
@@ -132,6 +132,7 @@ def test_f34_nobody_waits_for_clients_that_do_not_read_talk_nonsense_or_take_the
                 with within(PATIENCE) as answer:
                     app.instances()
                 answers.append(answer.seconds)
+        _fill(deaf, _STATUS * 100, _MIB)  # there may be room again if it was slow when this was begun
         assert _fill(deaf, _STATUS * 100, _MIB) < 65536, "the server reads on though nobody takes its answers"
         more = memory(supervisor.pid) - before
         assert app.instances()["web.21"]["state"] == "running"
@@ -154,6 +155,7 @@ def _first_to_end(supervisors: list[Supervisor]) -> list[Supervisor]:
     return ended()
 
 
+@pytest.mark.timeout(300)
 def test_f35_of_two_starts_at_once_one_wins_and_the_other_names_it(app: App, record_property: Record) -> None:
     def take_turns(lane: int) -> int:
         own = App(app.folder / str(lane))

@@ -13,7 +13,7 @@ import pytest
 from procsup.runtime.wording import why
 from tests.core.stage import up
 from tests.e2e.app import App, alive
-from tests.faults.watching import READY, Record, in_words, ticks, ticks_in, until, within
+from tests.faults.watching import NOISE, READY, Record, in_words, ticks, ticks_in, until, within
 
 pytestmark = pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="looks into /proc")
 
@@ -27,7 +27,7 @@ def test_f01_a_killed_child_is_replaced_at_once_and_the_status_says_how_it_died(
     before = app.until_running(*(f"web.{number}" for number in range(1, 6)))
     seconds = []
     for name, each in before.items():
-        with within(1.0) as took:  # a wait before the second try would be a whole second
+        with within(1 + NOISE) as took:
             os.kill(each["pid"], signal.SIGKILL)
             second = int(supervisor.wait_for(rf"{re.escape(name)} +\| ready (\d+)", 2)[1])
         seconds.append(took.seconds)
@@ -35,6 +35,7 @@ def test_f01_a_killed_child_is_replaced_at_once_and_the_status_says_how_it_died(
         assert (web["pid"], web["restarts"]) == (second, 1)
         assert web["last_exit"]["signal"] == "SIGKILL"
         assert f"{name} ended: killed by SIGKILL" in supervisor.text
+    assert "next try in" not in supervisor.text
     assert statistics.median(seconds) <= 0.25
     record_property("replaced after, median of 5", in_words(statistics.median(seconds)))
     record_property("replaced after, slowest of 5", in_words(max(seconds)))
@@ -81,7 +82,7 @@ def test_f09_an_exit_is_seen_while_a_grandchild_holds_the_output_and_its_late_li
     supervisor = app.start()
     leader = int(supervisor.wait_for(r"leader (\d+)")[1])
     supervisor.wait_for("ready")
-    with within(1.0) as took:
+    with within(1 + NOISE) as took:
         os.kill(leader, signal.SIGKILL)
         supervisor.wait_for(r"web\.1 ended: killed by SIGKILL, and left processes")
     record_property("exit seen after", str(took))
@@ -119,7 +120,7 @@ def test_f19_those_that_end_at_once_are_tried_ever_more_seldom(app: App, record_
     for code, name in ((1, "one"), (0, "zero")):
         each = found[f"{name}.1"]
         assert each["state"] == "backoff"
-        assert re.fullmatch(rf"exit {code}, 4 times in a row; next try in [34](\.\d)? s", each["why"])
+        assert re.fullmatch(rf"exit {code}, 4 times in a row; next try in [1-4](\.\d)? s", each["why"])
         waits = [float(wait) for wait in re.findall(rf"{name}\.1 ended: .*next try in ([\d.]+) s", supervisor.text)]
         assert waits == [pytest.approx(1, abs=0.11), pytest.approx(2, abs=0.21), pytest.approx(4, abs=0.41)]
         assert supervisor.text.count(f"{name}.1 started") == 4

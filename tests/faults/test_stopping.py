@@ -38,19 +38,20 @@ def test_f04_one_that_ignores_the_stop_signal_is_killed_and_holds_up_nobody_else
     app: App, record_property: Record
 ) -> None:
     app.write("Procfile", f"deaf: {DEAF}\nweb: {READY}\n")
-    supervisor = app.start("--grace", "1")
+    grace = 2
+    supervisor = app.start("--grace", str(grace))
     supervisor.wait_for("ready", 2)
     pids = {name: each["pid"] for name, each in app.instances().items()}
-    with within(1 + NOISE) as took:
+    with within(grace + NOISE) as took:
         supervisor.send(signal.SIGTERM)
-        with within(0.9) as others_took:
+        with within(grace - 0.1) as others_took:
             until(lambda: not alive(pids["web.1"]))
         until(lambda: not alive(pids["deaf.1"]))
-    assert took.seconds >= 1
-    record_property("killed after the grace, later by", in_words(took.seconds - 1))
+    assert took.seconds >= grace
+    record_property("killed after the grace, later by", in_words(took.seconds - grace))
     record_property("the others gone after", str(others_took))
     assert supervisor.end() == 0
-    killed = supervisor.wait_for(r"deaf\.1 killed after 1(\.\d)? s")
+    killed = supervisor.wait_for(r"deaf\.1 killed after \d(\.\d)? s")
     assert supervisor.wait_for(r"web\.1 stopped").start() < killed.start()
 
 
@@ -62,7 +63,7 @@ def test_f04_the_grace_is_fifteen_seconds_unless_told_otherwise_and_the_status_c
     supervisor.wait_for("ready")
     supervisor.send(signal.SIGTERM)
     why = app.until(lambda found: found["deaf.1"]["state"] == "stopping")["deaf.1"]["why"]
-    assert why.startswith(("stop signal sent; SIGKILL in 15 s", "stop signal sent; SIGKILL in 14 s"))
+    assert re.match(r"stop signal sent; SIGKILL in 1[1-5] s", why)  # 15 s, less what passed until we asked
     record_property("told of one that ignores SIGTERM", why)
     assert supervisor.stop() == 0
 
@@ -124,33 +125,49 @@ def _hold(pid: int, held: ExitStack) -> int:
     return pidfd
 
 
-def _signal_everybody(app: App, lead: float) -> int:
-    """SIGTERM to all children and the guardian, `lead` seconds later to the supervisor; how many were started again."""
+def _signal_everybody(app: App, lead: float) -> int | None:
+    """SIGTERM to all children and the guardian, `lead` seconds later to the supervisor; how many were started again.
+
+    None where we ourselves were held up, and the supervisor's came so late that it may have started somebody again.
+    """
     supervisor = app.start("-m", "all=2")
     supervisor.wait_for(r"ready \d+", 4)
     pids = map(int, re.findall(r"ready (\d+)", supervisor.text))
     with ExitStack() as held:
         everybody = [_hold(pid, held) for pid in (*pids, guardian_of(supervisor.pid))]
         ours = _hold(supervisor.pid, held)
+        begun = time.monotonic()
         for pidfd in everybody if lead >= 0 else [ours, *everybody]:
             with suppress(ProcessLookupError):  # the supervisor was faster
                 signal.pidfd_send_signal(pidfd, signal.SIGTERM)
         if lead >= 0:
             time.sleep(lead)  # how late the supervisor's own is, is the matter of this test
             signal.pidfd_send_signal(ours, signal.SIGTERM)
+        late = lead >= 0 and time.monotonic() - begun > _LATEST
     assert supervisor.end() == 0, supervisor.text
+    if late:
+        return None
     return supervisor.text.count(" started, pid ") - 4
 
 
+_LATEST = 0.2  # seconds; procsup waits for a quarter of a second before it starts somebody again who died of SIGTERM
+
+
+@pytest.mark.timeout(300)
 def test_f31_a_sigterm_to_everybody_at_once_starts_nobody_again(app: App, record_property: Record) -> None:
     # The supervisor before all others, together with them, and up to 150 ms behind them.
     leads = [-1.0, 0.0, 0.15] * 5 + [random.uniform(0, 0.15) for _ in range(35)]  # noqa: S311
+
+    def until_in_time(own: App, lead: float) -> int:
+        while (again := _signal_everybody(own, lead)) is None:
+            pass
+        return again
 
     def take_turns(lane: int) -> list[int]:
         own = App(app.folder / str(lane))
         own.write("Procfile", f"web: {READY}\nworker: {READY}\n")
         try:
-            return [_signal_everybody(own, lead) for lead in leads[lane::3]]
+            return [until_in_time(own, lead) for lead in leads[lane::3]]
         finally:
             own.clean_up()
 

@@ -42,6 +42,11 @@ def _lock() -> Path:
     return lock
 
 
+def _is_deaf_to(pid: int, *numbers: int) -> bool:
+    ignored = int(Path(f"/proc/{pid}/status").read_text().split("SigIgn:")[1].split()[0], 16)
+    return all(ignored >> number - 1 & 1 for number in numbers)
+
+
 def _start_again(app: App, *names: str) -> Took:
     """What was left of the last supervisor is no obstacle, and each runs once; how long that took."""
     took = Took()
@@ -102,7 +107,9 @@ def test_f02_the_guardian_hears_no_other_signal_and_kills_the_deaf_when_the_grac
     supervisor = app.start("--grace", str(_GRACE), "-m", "web=3")
     supervisor.wait_for(r"ready \d+", 3)
     guardian = guardian_of(supervisor.pid)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    signals = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    until(lambda: _is_deaf_to(guardian, *signals))  # it may have been started just now
+    for number in signals:
         os.kill(guardian, number)
     with within(_GRACE + 1 + NOISE) as took:
         os.kill(supervisor.pid, signal.SIGKILL)
@@ -179,7 +186,8 @@ def test_f03_with_supervisor_and_guardian_killed_the_next_start_stops_what_is_le
     assert second.text.index(said) < second.text.index("started, pid")
     assert not any(alive(pid) for pid in left)
     assert [each["state"] for each in app.instances().values()] == ["running", "running"]
-    assert len(children_of(second.pid)) == 2
+    # The daemon may be the supervisor's child as well: that depends on when it lost its first parent.
+    assert sum(os.getsid(pid) == pid for pid in children_of(second.pid)) == 2
     record_property("left ones found and stopped", "3 of 3")
     record_property("the next start, those stopped and all ready after", str(took))
     assert second.stop() == 0

@@ -78,7 +78,7 @@ def test_f27_the_dead_are_replaced_once_and_nothing_else_is_done(app: App, recor
     assert [_starts(supervisor.text, f"{name}.1") for name in ("web", "other")] == [2, 1]
     # Each of these has been tried once more, in its turn, and waits twice as long as before.
     assert [_starts(supervisor.text, f"bad.{n}") for n in range(1, 6)] == [3] * 5
-    assert supervisor.wait_for(r"did not run for ([\d.]+) s")[1].startswith(("1", "2", "3"))
+    assert 1 <= float(supervisor.wait_for(r"did not run for ([\d.]+) s")[1]) <= _ASLEEP + NOISE
     assert supervisor.stop() == 0
 
 
@@ -140,8 +140,8 @@ def test_f29_whatever_the_wall_clock_does_nothing_happens(app: App, record_prope
     app.write("Procfile", f"web: {READY}\nbad: sh -c 'exit 1'\ndeaf: {_CAREFUL}\n")
     supervisor = app.start("--grace", "2", "--format", "json")
     supervisor.wait_for("ready", 2)
-    before = app.until(lambda found: found["bad.1"]["state"] == "backoff")
     begun = time.monotonic()
+    before = app.until(lambda found: found["bad.1"]["state"] == "backoff")
     for offset in (_HOUR, -_HOUR, _DAY, -_DAY):
         set_clock(offset)
         app.ok("scale", f"web={2 + (offset > 0)}", "--wait")  # wakes it up, and has it say something
@@ -160,9 +160,9 @@ def test_f29_whatever_the_wall_clock_does_nothing_happens(app: App, record_prope
     assert 1 <= bad["restarts"] <= 2 + passed  # tried after 0, 1, 2, 4 … seconds
     record_property("restarts through clock changes of an hour and a day", "0")
     set_clock(_DAY)
-    supervisor.send(signal.SIGTERM)
-    supervisor.wait_for("going")
     with within(2 + NOISE) as took:
+        supervisor.send(signal.SIGTERM)
+        supervisor.wait_for("going")
         set_clock(-_DAY)
         assert supervisor.end() == 0
     assert took.seconds >= 1, "the grace was cut short"

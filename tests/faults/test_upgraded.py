@@ -70,7 +70,9 @@ def test_f48_upgraded_fifty_times_in_a_row_under_load(app: App, record_property:
     app.write("Procfile", f"count: {sys.executable} -S counts.py\ndies: {DIES}\nidle: sleep 1000\nstays: sleep 1000\n")
     app.write("procsup.toml", "[processes.count]\nquiet = true\n")
     supervisor = app.start("-m", "count=4,dies=4,stays=20", "--log-dir", "log")
-    before = app.until(lambda found: sum(each["state"] == "running" for each in found.values()) >= 24)
+    before = app.until(
+        lambda found: all(each["state"] == "running" for each in found.values() if each["type"] != "dies")
+    )
     stay = {name: each["pid"] for name, each in before.items() if each["type"] in ("count", "stays")}
     longest = 0.0
     with Asking(app) as asking:
@@ -93,7 +95,9 @@ def test_f48_upgraded_fifty_times_in_a_row_under_load(app: App, record_property:
     assert len(started) > 4 * 3
     assert len(ended) >= len(started) - 4
     said = re.findall(r"\| born (\d+)$", text, re.MULTILINE)
-    assert sorted(said) == sorted(started)  # each copy is told once, and so is what it says
+    assert len(set(said)) == len(said)  # each copy is told once, and so is what it says
+    assert set(said) <= set(started)
+    assert len(started) - len(said) <= len(re.findall(r"dies\.\d+ stopping", text))  # perhaps before it said anything
     lines = 0
     for number in range(1, 5):
         *whole, _ = (app.folder / "log" / f"count.{number}.log").read_text().split("\n")
@@ -124,12 +128,12 @@ def test_f48_who_backs_off_dies_and_stops_in_an_upgrade_goes_on_with_it(app: App
     supervisor = app.start("--grace", "3")
     supervisor.wait_for("ready")
     app.until(lambda found: found["fails.1"]["restarts"] == 2)  # and now it waits for 2 s
-    app.ok("scale", "deaf=0")
+    app.ask("scale", changes=[{"type": "deaf", "count": 0, "relative": False}], wait=False)
     begun = time.monotonic()
     for _ in range(2):
         app.ok("upgrade")
     app.until(lambda found: "deaf.1" not in found and found["fails.1"]["restarts"] == 3)
-    supervisor.wait_for(r"deaf\.1 killed after 3")
+    supervisor.wait_for(r"deaf\.1 killed after [3-7]")
     assert time.monotonic() - begun <= 3 + NOISE
     record_property("SIGKILL and the next try at their time, over two upgrades", "yes")
     assert supervisor.stop() == 0
