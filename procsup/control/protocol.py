@@ -252,7 +252,7 @@ class Notification(NamedTuple):
         return encode({"jsonrpc": "2.0", "method": self.method, "params": params}) + self.raw
 
 
-def request(request_id: int, method: str, params: Mapping[str, object]) -> bytes:
+def request(request_id: Id, method: str, params: Mapping[str, object]) -> bytes:
     return encode({"jsonrpc": "2.0", "id": request_id, "method": method, "params": params})
 
 

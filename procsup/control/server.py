@@ -25,7 +25,7 @@ from procsup.control.protocol import (
     error_answer,
     parse_request,
 )
-from procsup.control.visitors import Visitor
+from procsup.control.visitors import Visitor, with_time_left
 from procsup.control.watch import POLL, RemovalWatch
 from procsup.errors import ProcsupError
 
@@ -74,12 +74,14 @@ class ControlServer:
         self._begin(listener)
         for each in visitors:
             client = socket.socket(fileno=each.descriptor)
-            words = each.unsent
+            words, unread = each.unsent, each.unread
+            if each.since is not None:
+                unread = with_time_left(unread, self._loop.time() - each.since)
             if each.waits and isinstance(outcome, str):
                 words = error_answer(each.number, 1, outcome)
             elif each.waits:
                 words = b"".join(answer(each.number, outcome))
-            self._welcome(client, words, each.unread)
+            self._welcome(client, words, unread)
 
     @property
     def listener(self) -> Listener:

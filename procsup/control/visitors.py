@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from procsup.control.connection import Connection
 from procsup.control.protocol import METHODS, Id, Notification, Refused, parse_request
+from procsup.control.protocol import request as encode_request
 
 # To one who follows a stream: it has ended only because another version goes on with it.
 RESUMED = "resumed"
@@ -19,7 +20,8 @@ RESUMED = "resumed"
 class Visitor(NamedTuple):
     """`unsent` is what it is still to be told, `unread` what it has asked that nobody has carried out.
 
-    `waits`: it has asked for the upgrade itself, by a request of that `number`.
+    `waits`: it has asked for the upgrade itself, by a request of that `number`. `since`: the first of `unread` has been
+    carried out from that moment of the loop's clock on, which is the machine's.
     """
 
     descriptor: int
@@ -27,6 +29,7 @@ class Visitor(NamedTuple):
     unread: bytes
     waits: bool = False
     number: Id = None
+    since: float | None = None
 
 
 def half_done(connections: Iterable[Connection]) -> str | None:
@@ -47,7 +50,20 @@ def visitor(connection: Connection) -> Visitor:
         return Visitor(descriptor, unsent, unread)
     if _method(request) == "upgrade":
         return Visitor(descriptor, b"", unread, True, parse_request(request).id)
-    return Visitor(descriptor, b"", request + unread)
+    return Visitor(descriptor, b"", request + unread, since=connection.last_moved)
+
+
+def with_time_left(unread: bytes, passed: float) -> bytes:
+    """What was asked, so many seconds ago, as it is to be asked once more: a time-out is no longer for that."""
+    line, _, rest = unread.partition(b"\n")
+    try:
+        asked = parse_request(line)
+    except Refused:
+        return unread
+    timeout = asked.params.get("timeout")
+    if not asked.wants_answer or not isinstance(timeout, (int, float)):
+        return unread
+    return encode_request(asked.id, asked.method, {**asked.params, "timeout": max(0.0, timeout - passed)}) + rest
 
 
 def _method(line: bytes | None) -> str | None:

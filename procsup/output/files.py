@@ -212,6 +212,14 @@ class LogFiles:
             self._loop.call_soon(self._tell, text)
             self._retry = self._loop.call_later(_RETRY, self._try_all_again)
 
+    def go_on_failing(self, name: str, log: _Log, why: str, waiting: Sequence[Buffer]) -> None:
+        """Another has told that this log cannot be written to. It is tried again in its time."""
+        log.failure = why
+        self._failing[name] = log
+        self._hold(log, waiting)
+        if self._retry is None:
+            self._retry = self._loop.call_later(_RETRY, self._try_all_again)
+
     def _try_all_again(self) -> None:
         for name, log in tuple(self._failing.items()):
             self._try_again(name, log)

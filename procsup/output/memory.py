@@ -47,13 +47,15 @@ class StreamMemory(NamedTuple):
 class ConsoleMemory(NamedTuple):
     """`unfinished` has its line at the end of the output; `held` is that line, where entries are whole lines.
 
-    `lost` bytes had no room while the output could not be written to, which has not been told yet.
+    `lost` bytes had no room while the output could not be written to, which has not been told yet; that it cannot, and
+    why (`failure`), has.
     """
 
     pending: tuple[bytes, ...]
     unfinished: Source | None
     held: bytes
     lost: int = 0
+    failure: str | None = None
 
 
 class RingMemory(NamedTuple):
@@ -84,14 +86,20 @@ class WeaveMemory(NamedTuple):
 
 
 class LogMemory(NamedTuple):
+    """`failure` is why it cannot be written to, which has been told."""
+
     weave: WeaveMemory
     waiting: tuple[bytes, ...]
     written: tuple[int, int] | None
     at_line_start: bool
+    failure: str | None = None
 
 
 class SyslogMemory(NamedTuple):
-    """`sent` bytes of the first message have left through the connection, whose `descriptor` goes with them."""
+    """`sent` bytes of the first message have left through the connection, whose `descriptor` goes with them.
+
+    `failure` is why the receiver cannot be reached, which has been told.
+    """
 
     unfinished: Mapping[Source, bytes]
     queue: tuple[bytes, ...]
@@ -99,6 +107,7 @@ class SyslogMemory(NamedTuple):
     unsure: bytes | None
     lost: int
     descriptor: int | None
+    failure: str | None = None
 
 
 class LogsMemory(NamedTuple):
@@ -146,14 +155,15 @@ def _recall_speaker(speaker: Speaker, memory: SpeakerMemory) -> None:
 
 def remember_console(console: Console) -> ConsoleMemory:
     writer = console._writer
-    return ConsoleMemory(tuple(map(bytes, writer._queue)), console._unfinished, console._format.held, writer._lost)
+    pending = tuple(map(bytes, writer._queue))
+    return ConsoleMemory(pending, console._unfinished, console._format.held, writer._lost, writer._failure)
 
 
 def recall_console(console: Console, memory: ConsoleMemory) -> None:
     """From here on bytes leave again."""
     console._unfinished = memory.unfinished
     console._format.held = memory.held
-    console._writer._lost = memory.lost
+    console._writer._lost, console._writer._failure = memory.lost, memory.failure
     console._writer.write(*memory.pending)
 
 
@@ -207,7 +217,11 @@ def remember_logs(files: LogFiles) -> LogsMemory:
     return LogsMemory(
         {
             name: LogMemory(
-                remember_weave(log.weave), tuple(map(bytes, log.waiting)), log.file._written, log.file._at_line_start
+                remember_weave(log.weave),
+                tuple(map(bytes, log.waiting)),
+                log.file._written,
+                log.file._at_line_start,
+                log.failure,
             )
             for name, log in files._logs.items()
         },
@@ -221,8 +235,8 @@ def recall_logs(files: LogFiles, memory: LogsMemory) -> None:
         recall_weave(log.weave, before.weave)
         log.file._written = Identity(*before.written) if before.written is not None else None
         log.file._at_line_start = before.at_line_start
-        if before.waiting:  # not now: until all is taken over, nothing may leave
-            files._loop.call_soon(files._write, name, log, before.waiting)
+        if before.failure is not None:
+            files.go_on_failing(name, log, before.failure, before.waiting)
         if log.weave.waiting:
             files._have_patience()
     files._lost += memory.lost
@@ -236,6 +250,7 @@ def remember_syslog(syslog: Syslog) -> SyslogMemory:
         syslog._unsure,
         syslog._lost,
         syslog._link.descriptor,
+        syslog._failure,
     )
 
 
@@ -243,7 +258,7 @@ def recall_syslog(syslog: Syslog, memory: SyslogMemory) -> None:
     syslog._unfinished._held = dict(memory.unfinished)
     syslog._queue.extend(memory.queue)
     syslog._bytes = sum(map(len, memory.queue))
-    syslog._lost = memory.lost
+    syslog._lost, syslog._failure = memory.lost, memory.failure
     if memory.descriptor is not None:
         syslog._link.adopt(memory.descriptor)
         syslog._sent, syslog._unsure = memory.sent, memory.unsure

@@ -58,12 +58,17 @@ class LimitsMemory(NamedTuple):
     before: Mapping[InstanceName, controllers.OutOfMemory]
 
 
+class NotifySocketMemory(NamedTuple):
+    descriptor: int
+    user: int
+
+
 class LauncherMemory(NamedTuple):
     """`limit` is the one of open files that children get; `sockets` are by address, `addresses` by type."""
 
     stdin: tuple[int, int]
     limit: tuple[int, int]
-    notify: int | None
+    notify_sockets: Mapping[InstanceName, NotifySocketMemory]
     sockets: Mapping[str, int]
     addresses: Mapping[str, str]
 
@@ -92,14 +97,18 @@ class GuardianMemory(NamedTuple):
 
 
 class ListenerMemory(NamedTuple):
-    """Of the control socket. `inode` says whether what has its name is still the same."""
+    """Of the control socket. `inode` says whether what has its name is still the same.
+
+    `complained`: that it is not, and cannot be made again, has been told.
+    """
 
     descriptor: int
     inode: tuple[int, int]
+    complained: bool = False
 
 
 class Handover(NamedTuple):
-    """`lost`: the time that does not count. `unkept`: the formation could not be written down so far.
+    """`lost`: the time that does not count. `unkept`: why the formation could not be written down so far.
 
     `announced`: systemd knows that all were up. `pinned` are the types whose counts the command line has said.
     """
@@ -129,14 +138,13 @@ class Handover(NamedTuple):
     syslog: memory.SyslogMemory | None = None
     guardian: GuardianMemory | None = None
     terminal: bool = False
-    unkept: bool = False
+    unkept: str | None = None
     announced: bool = False
     pinned: frozenset[str] = frozenset()
 
     def descriptors(self) -> tuple[int, ...]:
         launcher, claim = self.launcher, self.claim
         optional = (
-            launcher.notify,
             claim.root_lock,
             self.guardian.pipe if self.guardian is not None else None,
             self.syslog.descriptor if self.syslog is not None else None,
@@ -144,6 +152,7 @@ class Handover(NamedTuple):
         return (
             *launcher.stdin,
             *launcher.sockets.values(),
+            *(each.descriptor for each in launcher.notify_sockets.values()),
             *(each.descriptor for each in self.streams),
             claim.lock,
             self.listener.descriptor,
@@ -206,6 +215,7 @@ CLASSES: Classes = {
         ProcessesMemory,
         ReadinessMemory,
         LimitsMemory,
+        NotifySocketMemory,
         LauncherMemory,
         ClaimMemory,
         ReaderMemory,

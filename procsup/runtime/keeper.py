@@ -27,6 +27,11 @@ class FormationKeeper:
         self._retry: asyncio.TimerHandle | None = None
         self.trouble: str | None = None
 
+    def go_on_failing(self, trouble: str) -> None:
+        """Another could not write it down, and has told so."""
+        self.trouble = trouble
+        self.keep(self.formation)
+
     def keep(self, formation: Mapping[str, int]) -> None:
         self.formation = self._newest = formation
         self._cancel_retry()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from procsup.core.actions import Spawn
 from procsup.core.model import Exit, InstanceName
 from procsup.runtime.census import COOKIE, instance_cookie
 from procsup.runtime.child import Child, Spawner, Window
-from procsup.runtime.notify_socket import NotifySocket
+from procsup.runtime.notify_socket import NotifySockets
 from procsup.runtime.sockets import WRAPPER, Sockets, activation
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Launcher:
         self._tty = tty
         self._window = window
         self._state = state
-        self.notify = NotifySocket(cookie)
+        self.notify = NotifySockets(cookie)
         self.sockets = Sockets()
 
     def adapt(self, project: Project) -> None:
@@ -76,9 +77,10 @@ class Launcher:
         folder = project.folder_of(type_)
         user = None
         try:
-            if own.ready is not None and own.ready.kind == "notify":
-                environment["NOTIFY_SOCKET"] = self.notify.address()
             user = user_of(project, type_)
+            if own.ready is not None and own.ready.kind == "notify":
+                who = os.getuid() if user is None else user.uid
+                environment["NOTIFY_SOCKET"] = self.notify.open(order.name, who)
             if own.mounts:
                 from procsup.runtime.mounts import make_mounts
 
@@ -99,6 +101,7 @@ class Launcher:
                 socket=self.sockets.of(type_),
             )
         except OSError as error:
+            self.notify.close(order.name)
             if error.filename is None:
                 raise  # it names nothing; and where no descriptor was left, there is none to import with
             if user is not None and isinstance(error, PermissionError):
@@ -110,7 +113,7 @@ class Launcher:
 
     def close(self) -> None:
         self._spawner.close()
-        self.notify.close()
+        self.notify.close_all()
         self.sockets.close()
 
 

@@ -69,7 +69,8 @@ class MemoryWatch:
         if not leaders or supervisor.rolling or supervisor.shutting_down:
             return None
         over: dict[InstanceName, int] = {}
-        with suppress(OSError, RuntimeError):  # no descriptor or thread is free for it just now
+        # No descriptor or thread is free for it just now; or what weighs them was removed under us.
+        with suppress(OSError, RuntimeError, ImportError):
             over = await in_thread(weigh, leaders, limits, self._cookie)
         # It may have gone meanwhile, or somebody has asked for the same.
         there = {

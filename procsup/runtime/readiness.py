@@ -12,13 +12,13 @@ from collections.abc import Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING
 
 from procsup.config.settings import LIVE_INTERVAL, Settings
-from procsup.core.actions import Notice, Ready, Started
+from procsup.core.actions import EndedUnasked, Notice, Ready, Started, StopDone
 from procsup.core.events import BecameReady, Event, StoppedAnswering
 from procsup.core.model import Instance, InstanceName, Running, Starting, Warming
 from procsup.core.supervisor import Supervisor
 from procsup.output.source import Source
 from procsup.runtime.census import instance_cookie
-from procsup.runtime.notify_socket import NotifySocket
+from procsup.runtime.notify_socket import NotifySockets
 
 if TYPE_CHECKING:
     from procsup.config.readiness import Check
@@ -43,7 +43,7 @@ class Readiness:
         settings: Callable[[], Settings],
         post: Callable[[Event], None],
         cookie: str,
-        notify: NotifySocket,
+        notify: NotifySockets,
     ) -> None:
         self._loop = loop
         self._supervisor = supervisor
@@ -81,8 +81,11 @@ class Readiness:
                 self._missing.pop(name, None)
             if isinstance(notice, Started):
                 self._says.pop(name, None)
+                self._notify.listen(notice.name, self._loop, self._heard)
             if instance is not None:
                 self._look_after(instance)
+        elif isinstance(notice, (EndedUnasked, StopDone)):
+            self._notify.close(notice.name)
 
     def missing(self, name: InstanceName) -> str | None:
         """What keeps it from being ready, or has kept its last copy from it."""
@@ -97,7 +100,7 @@ class Readiness:
 
     def go_on(self) -> None:
         """Those that are ready may speak, too, and have not been listened to here so far."""
-        self._notify.listen(self._loop, self._heard)
+        self._notify.listen_to_all(self._loop, self._heard)
 
     # Who says it himself
 
@@ -116,15 +119,15 @@ class Readiness:
         elif rest:
             self._lines[source] = rest[-_LONGEST_LINE:]
 
-    def _heard(self, name: str, said: Mapping[str, str]) -> None:
-        instance = self._named(name)
+    def _heard(self, name: InstanceName, said: Mapping[str, str]) -> None:
+        instance = self._supervisor.instance(name)
         if instance is None or instance.pid is None:
             return
         if said.get("STATUS"):
-            self._says[name] = said["STATUS"][:_LONGEST_STATUS]
-        check = self._settings().of(instance.name.type).ready
+            self._says[str(name)] = said["STATUS"][:_LONGEST_STATUS]
+        check = self._settings().of(name.type).ready
         if said.get("READY") == "1" and check is not None and check.kind == "notify":
-            self._post(BecameReady(instance.name, instance.pid))
+            self._post(BecameReady(name, instance.pid))
 
     def _named(self, name: str) -> Instance | None:
         type_, _, number = name.rpartition(".")
@@ -138,7 +141,6 @@ class Readiness:
             if own.ready.kind in ("port", "http"):
                 self._begin(instance, state.pid, self._until_ready(instance, state.pid, own.ready))
             elif own.ready.kind == "notify":
-                self._notify.listen(self._loop, self._heard)
                 self._missing[str(instance.name)] = "it has not sent READY=1"
             else:
                 self._missing[str(instance.name)] = f"no line of its output matches {own.ready.what}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 
 from procsup.core.model import Exit, Instance, Running, Warming
 from procsup.runtime.daemon import Daemon
@@ -18,10 +17,17 @@ async def status(daemon: Daemon, meter: UsageMeter | None) -> dict[str, object]:
     now = daemon.now()
     leaders = {each.pid: _uptime(each, now) for each in daemon.supervisor.instances() if each.pid is not None}
     used: Mapping[int, Usage] = {}
+    unmeasured: str | None = None
     if meter is not None and leaders:
-        # No descriptor is free for it just now, or no thread may be started: null, rather than no answer.
-        with suppress(OSError, RuntimeError):
+        try:
             used = await in_thread(meter.measure, leaders)
+        except (OSError, RuntimeError):
+            pass  # no descriptor is free for it just now, or no thread may be started: null, rather than no answer
+        except Exception as error:  # whatever the files say by now that psutil is loaded from, by the first who asks
+            unmeasured = (
+                f"CPU and memory are not known: {error}; if procsup's own files were removed or replaced, "
+                "procsup upgrade goes on with those that are there now"
+            )
         now = daemon.now()
     answer: dict[str, object] = {
         "app": daemon.project.app,
@@ -36,6 +42,8 @@ async def status(daemon: Daemon, meter: UsageMeter | None) -> dict[str, object]:
     }
     troubles = [trouble for trouble in (daemon.keeper.trouble, daemon.console.trouble) if trouble is not None]
     troubles += daemon.troubles_elsewhere()
+    if unmeasured is not None:
+        troubles.append(unmeasured)
     if troubles:
         answer["trouble"] = "; ".join(troubles)
     return answer

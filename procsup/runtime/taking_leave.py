@@ -15,6 +15,7 @@ from procsup.runtime.handover import (
     LauncherMemory,
     LimitsMemory,
     ListenerMemory,
+    NotifySocketMemory,
     ProcessesMemory,
     ReaderMemory,
     ReadinessMemory,
@@ -53,13 +54,15 @@ def take_down(house: Household, *, terminal: bool, pinned: frozenset[str]) -> Ha
         streams=memory.remember_streams(house.pump),
         console=memory.remember_console(house.console),
         history=memory.remember_history(house.history),
-        listener=ListenerMemory(house.server.listener.socket.fileno(), house.server.listener.inode),
+        listener=ListenerMemory(
+            house.server.listener.socket.fileno(), house.server.listener.inode, house.server._complained
+        ),
         visitors=tuple(map(visitor, house.server.connections)),
         logs=memory.remember_logs(house.outlets.files) if house.outlets.files is not None else None,
         syslog=memory.remember_syslog(house.outlets.syslog) if house.outlets.syslog is not None else None,
         guardian=GuardianMemory(guardian.pid, guardian.pipe) if guardian is not None else None,
         terminal=terminal,
-        unkept=daemon.keeper.trouble is not None,
+        unkept=daemon.keeper.trouble,
         announced=daemon.announced,
         pinned=pinned,
     )
@@ -75,11 +78,11 @@ def _claim(claim: Claim) -> ClaimMemory:
 
 
 def _launcher(launcher: Launcher) -> LauncherMemory:
-    spawner, notify, sockets = launcher._spawner, launcher.notify._socket, launcher.sockets
+    spawner, notify, sockets = launcher._spawner, launcher.notify._opened, launcher.sockets
     return LauncherMemory(
         (spawner._stdin, spawner._stdin_writer),
         spawner._inherited_limit,
-        notify.fileno() if notify is not None else None,
+        {name: NotifySocketMemory(each.socket.fileno(), each.user) for name, each in notify.items()},
         {address: opened.fileno() for address, opened in sockets._opened.items()},
         dict(sockets._addresses),
     )

@@ -16,6 +16,7 @@ from procsup.runtime.child import Spawner, choose_spawn
 from procsup.runtime.handover import Handover, LimitsMemory, ProcessesMemory
 from procsup.runtime.launch import Launcher, load
 from procsup.runtime.limits import Confinement
+from procsup.runtime.notify_socket import NotifySocket
 from procsup.runtime.rundir import Claim, RootLock
 
 if TYPE_CHECKING:
@@ -52,8 +53,10 @@ def _launcher(handover: Handover) -> Launcher:
     memory, options, claim = handover.launcher, handover.options, handover.claim
     spawner = Spawner(choose_spawn(options.portable), stdin=memory.stdin, limit=memory.limit)
     launcher = Launcher(spawner, claim.cookie, options.tty, options.window, claim.folder)
-    if memory.notify is not None:
-        launcher.notify._socket = socket.socket(fileno=memory.notify)
+    launcher.notify._opened = {
+        name: NotifySocket(socket.socket(fileno=each.descriptor), each.user)
+        for name, each in memory.notify_sockets.items()
+    }
     load(handover.project)
     launcher.sockets._addresses = dict(memory.addresses)
     launcher.sockets._opened = {
@@ -90,8 +93,8 @@ def recall(house: Household, handover: Handover, failure: str | None) -> None:
         memory.recall_logs(house.outlets.files, handover.logs)
     if house.outlets.syslog is not None and handover.syslog is not None:
         memory.recall_syslog(house.outlets.syslog, handover.syslog)
-    if handover.unkept:
-        daemon.keeper.keep(handover.formation)
+    if handover.unkept is not None:
+        daemon.keeper.go_on_failing(handover.unkept)
     readiness = daemon.readiness
     readiness._missing |= handover.readiness.missing
     readiness._says |= handover.readiness.says
@@ -120,7 +123,11 @@ def recall(house: Household, handover: Handover, failure: str | None) -> None:
         "python": platform.python_version(),
     }
     # Last: who asked for the upgrade is told that it has succeeded.
-    house.server.take_over(adopt(*handover.listener, house.server.path), handover.visitors, failure or upgraded)
+    listener = handover.listener
+    house.server._complained = listener.complained
+    house.server.take_over(
+        adopt(listener.descriptor, listener.inode, house.server.path), handover.visitors, failure or upgraded
+    )
 
 
 def _set_alarm(daemon: Daemon) -> None:

@@ -123,7 +123,21 @@ after = until(instances)
 seen["kept over the reload"] = [name for name in ("ok.1", "burn.1") if before[name]["pid"] == after[name]["pid"]]
 seen["after the reload"] = read("ok.1/memory.max") + read("burn.1/cpu.max") + read("hog.1/memory.max")
 
-old = main_pid()
+old, before = main_pid(), instances()
+seen["upgraded"] = run(PROCSUP, "upgrade")
+after = instances()
+seen["over the upgrade"] = {
+    "same": [name for name in ("ok.1", "burn.1") if before[name]["pid"] == after[name]["pid"]],
+    "limits": read("ok.1/memory.max") + read("burn.1/cpu.max"),
+    "groups": groups(),
+    "in its group": read("ok.1/cgroup.procs") == [str(after["ok.1"]["pid"])],
+    "service": run("systemctl", "show", "--property=MainPID,ActiveState,NRestarts", SERVICE).split(),
+    "unit has": (GROUP / "cgroup.procs").read_text().split(),
+}
+run(PROCSUP, "scale", "ok=2", "--wait")
+seen["a new one after it"] = read("ok.2/memory.max") + read("ok.2/memory.oom.group")
+seen["a new one is in its group"] = read("ok.2/cgroup.procs") == [str(instances()["ok.2"]["pid"])]
+
 os.kill(old, signal.SIGKILL)
 until(lambda: main_pid() not in (0, old) and runs("ok.1") and runs("burn.1"))
 seen["after kill -9"] = {"groups": groups(), "other pid": main_pid() != old, "limit": read("ok.1/memory.max")}

@@ -89,18 +89,50 @@ def test_a_service_of_a_user_from_its_install_to_its_end(machine: Machine, recor
     machine.power_off()
 
 
+def _upgrade(service: Service) -> None:
+    """To systemd it is the same service as before, and goes on to tell how it is."""
+    machine, pid, instances = service.machine, service.main_pid(), service.instances()
+
+    def own(name: str) -> str:
+        return machine.ok("cat", f"/proc/{service.instances()[name]['pid']}/cgroup").strip()
+
+    groups = {name: own(name) for name in _NAMES}
+    assert all(group.endswith(f"/{name}") for name, group in groups.items())
+    for _ in range(2):
+        assert f"pid {pid} was procsup" in service.procsup("upgrade")
+    alive = service.property("WatchdogTimestampMonotonic")
+    assert {name: each["pid"] for name, each in service.instances().items()} == {
+        name: each["pid"] for name, each in instances.items()
+    }
+    assert {name: own(name) for name in _NAMES} == groups
+    assert re.search(
+        rf"Active: active \(running\)(.*\n)* *Main PID: {pid} ", machine.ok("systemctl", "status", service.unit)
+    )
+    service.procsup("scale", "worker=3", "--wait")
+    service.until(lambda: service.property("StatusText") == "web 1/1, worker 3/3")
+    assert own("worker.3") == groups["worker.2"].replace("worker.2", "worker.3")
+    told = ("journalctl", "--unit", service.unit, "--output=cat", "--no-pager", "PROCSUP_INSTANCE=worker.3")
+    service.until(lambda: "hello from worker.3" in machine.ok(*told))
+    service.procsup("scale", "worker=2", "--wait")
+    assert sorted(each.rpartition("/")[2] for each in service.groups()[1:]) == sorted(_NAMES)
+    machine.ok("systemctl", "reload", service.unit)
+    service.until(lambda: service.property("WatchdogTimestampMonotonic") != alive)
+    assert (service.main_pid(), service.property("NRestarts")) == (pid, "0")
+
+
 def test_f46_killed_or_hanging_it_is_back_with_all_of_them_once(machine: Machine, record_property: Record) -> None:
     service = Service(machine, _PROCFILE, folder="/srv/app", name="app")
+    service.add_lines("[Service]", "WatchdogSec=4", reload=False)
     machine.boot()
     machine.ok(PROCSUP, "install", "-d", service.folder, "-m", "worker=2")
     service.until_running(*_NAMES)
-    service.add_lines("[Service]", "WatchdogSec=4")
+    _upgrade(service)
     killed, _ = service.main_pid(), machine.ok("systemctl", "kill", "--signal=KILL", "--kill-whom=main", service.unit)
     service.until_running(*_NAMES, other_than=killed)
     service.has_copies({"64500": 1, "64501": 2})
 
     service.until(lambda: service.property("ActiveState") == "active")  # while it starts it has longer
-    hanging = service.main_pid()  # this one has the watchdog of four seconds
+    hanging = service.main_pid()
     before = {each["pid"] for each in service.instances().values()}
     begun = time.monotonic()
     machine.ok("systemctl", "kill", "--signal=STOP", "--kill-whom=main", service.unit)
@@ -143,12 +175,15 @@ def test_what_systemctl_says_is_done(machine: Machine, record_property: Record) 
     }
     assert service.property("ActiveState") == "active"
 
+    service.procsup("upgrade")
+    assert {name: service.instances()[name]["pid"] for name in pids} == pids
     begun = time.monotonic()
     machine.ok("systemctl", "stop", service.unit)
     took = time.monotonic() - begun
     record_property("systemctl stop, with one that is deaf and a grace of 3 s", in_words(took))
     assert 3 <= took < 3 + 10
     assert (service.property("Result"), service.property("ActiveState")) == ("success", "inactive")
+    assert service.groups() == []
     service.until(lambda: re.search(r"deaf\.1 killed after [3-9](\.\d)? s", service.journal()) is not None)
     assert (machine.processes("sleep", "64500"), machine.processes("sleep", "64501")) == (0, 0)
 

@@ -15,6 +15,7 @@ from tests.boot.conftest import Installed
 from tests.boot.machine import remove_tree
 from tests.faults.watching import Record
 
+pytestmark = pytest.mark.timeout(450)  # the emulator has its own patience, which is shorter
 _PROGRAM = Path(__file__).with_name("limits_program.py")
 _MIB = 1 << 20
 
@@ -77,6 +78,20 @@ def test_a_reload_changes_the_limits_of_who_runs(seen: dict[str, Any]) -> None:
     assert "memory 64 MiB, cpu 0.2 → memory 70 MiB, cpu 1.5, at once" in burn
     assert seen["kept over the reload"] == ["ok.1", "burn.1"]
     assert seen["after the reload"] == [str(48 * _MIB), "150000", "100000", str(300 * _MIB)]
+
+
+def test_an_upgrade_changes_nothing_of_it(seen: dict[str, Any]) -> None:
+    told = seen["over the upgrade"]
+    pid = seen["upgraded"].split()[1]
+    assert f"pid {pid} was procsup" in seen["upgraded"]
+    assert told["same"] == ["ok.1", "burn.1"]
+    assert told["limits"] == [str(48 * _MIB), "150000", "100000"]
+    assert {"ok.1", "burn.1", "hog.1", "supervisor"} <= set(told["groups"])
+    assert told["in its group"]
+    assert set(told["service"]) == {f"MainPID={pid}", "ActiveState=active", "NRestarts=0"}
+    assert told["unit has"] == []
+    assert seen["a new one after it"] == [str(48 * _MIB), "1"]
+    assert seen["a new one is in its group"]
 
 
 def test_after_a_kill_of_the_supervisor_the_next_one_sets_them_again(seen: dict[str, Any]) -> None:

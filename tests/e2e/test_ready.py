@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import shlex
 import signal
 import socket
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.app import PATIENCE, App, Supervisor
+from tests.e2e.app import App, Supervisor
 from tests.e2e.refusal import refused
 from tests.e2e.services import free_port
 from tests.faults.watching import until
@@ -81,52 +80,6 @@ def test_a_stranger_on_its_port_does_not_make_it_ready(app: App) -> None:
     with somebody_listens(port):
         app.start("-p", str(port))
         app.until(lambda found: "none of its own processes" in (found["web.1"]["why"] or ""))
-
-
-@linux
-def test_a_stranger_cannot_say_that_it_is_ready(app: App) -> None:
-    supervisor = slow(app, "notify", 'ready = "notify"')
-    supervisor.wait_for(BOOTING)
-    pid = app.until(lambda found: "loading" in (found["web.1"]["why"] or ""))["web.1"]["pid"]
-    variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    address = next(each for each in variables if each.startswith(b"NOTIFY_SOCKET=")).partition(b"=")[2]
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as stranger:
-        for text in (b"READY=1", b"STATUS=hacked", b"\xff\0=\n\n=", b"x" * 10_000):
-            stranger.sendto(text, address.replace(b"@", b"\0", 1))
-        reader, writer = os.pipe()
-        with open(reader, "rb") as barrier:
-            stranger.connect(address.replace(b"@", b"\0", 1))
-            socket.send_fds(stranger, [b"BARRIER=1"], [writer])
-            os.close(writer)
-            assert select.select([barrier], [], [], PATIENCE)[0], "all that came before was heard"
-    told = app.instances()["web.1"]
-    assert told["state"] == "starting"
-    assert "loading" in told["why"]
-    app.write("go", "")
-    assert app.until_running("web.1")["web.1"]["why"] == "says: serving"
-
-
-@linux
-def test_what_it_says_of_itself_is_shown_without_its_colours(app: App) -> None:
-    slow(app, "notify", 'ready = "notify"').wait_for(BOOTING)
-    app.until(lambda found: "not ready yet: loading [31m the model;" in (found["web.1"]["why"] or ""))
-
-
-@linux
-def test_one_that_waits_until_its_word_was_heard_is_let_go(app: App) -> None:
-    supervisor = slow(app, "barrier", 'ready = "notify"')
-    app.write("go", "")
-    supervisor.wait_for(r"web\.1 +\| let go$")
-    app.until_running("web.1")
-
-
-@linux
-def test_only_who_asked_for_it_gets_the_notify_socket(app: App) -> None:
-    app.write("Procfile", "web: echo $NOTIFY_SOCKET; sleep 1000\nother: echo other=$NOTIFY_SOCKET; sleep 1000\n")
-    app.write("procsup.toml", '[processes.web]\nready = "notify"\n')
-    supervisor = app.start()
-    supervisor.wait_for(r"web\.1 +\| @procsup-notify-")
-    supervisor.wait_for(r"other\.1 +\| other=$")
 
 
 def test_who_is_not_ready_in_time_has_failed_and_is_tried_again(app: App) -> None:

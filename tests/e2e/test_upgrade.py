@@ -141,6 +141,35 @@ def test_what_is_installed_in_the_place_of_our_own_files_takes_over(
     assert supervisor.stop() == 0
 
 
+def test_when_our_own_files_are_gone_it_goes_on_and_so_does_an_upgrade_to_others(
+    app: App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = Path(other_version(tmp_path / "own", {}))
+    others = python.parents[1] / SITE_PACKAGES / "others.pth"
+    (tmp_path / "needed").symlink_to(others.read_text().strip())
+    others.write_text(f"{tmp_path / 'needed'}\n")
+    app.write("Procfile", "web: echo ready; exec sleep 1000\n")
+    with monkeypatch.context() as before:
+        before.setattr("tests.e2e.app.COMMAND", (str(python), "-m", "procsup"))
+        supervisor = app.start("-m", "web=2")
+        app.until_running("web.1", "web.2")
+    shutil.rmtree(tmp_path / "own")
+    (tmp_path / "needed").unlink()
+    found = app.status()
+    assert [each["state"] for each in found["instances"]] == ["running", "running"]
+    assert {each["cpu"] for each in found["instances"]} == {None}
+    assert "CPU and memory are not known: No module named 'psutil'; if " in found["trouble"]
+    assert "warning: CPU and memory are not known" in app.ok("status")
+    assert "Traceback" not in supervisor.text
+    app.ok("scale", "web=1", "--wait")
+    app.ok("restart", "web")
+    assert app.ok("logs", "--no-timestamps").count("ready") == 3
+    assert "and is procsup" in app.ok("upgrade", "--python", sys.executable)
+    assert "trouble" not in app.status()
+    assert app.status()["instances"][0]["memory"] > 0
+    assert supervisor.stop() == 0
+
+
 def test_a_guardian_that_was_stopped_holds_nobody_up(app: App) -> None:
     app.write("Procfile", "web: sleep 1000\n")
     supervisor = app.start()

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -341,4 +342,23 @@ def test_a_place_on_one_copys_terminal_is_none_on_the_next_ones(app: App) -> Non
         (app.folder / "go").write_text("now\n")
         supervisor.wait_for("hello")
         hear("screen", "hello")
+    assert supervisor.stop() == 0
+
+
+def test_who_waits_is_answered_at_the_time_that_was_said(app: App) -> None:
+    timeout, most = 6.0, 3.0
+    app.write("Procfile", "late: sleep 1000\n")
+    app.write("procsup.toml", "[processes.late]\nready = 'log never'\n")
+    supervisor = app.start()
+    app.until(lambda found: found["late.1"]["state"] == "starting")
+    with ThreadPoolExecutor(1) as pool:
+        begun = time.monotonic()
+        waiting = pool.submit(app.ask, "wait", names=[], ready=True, timeout=timeout)
+        while (last := time.monotonic()) < begun + most:
+            app.ask("upgrade", python=None)
+        app.ask("upgrade", python=None)
+        [failed] = waiting.result()["failed"]
+        over = time.monotonic()
+    assert "not ready yet" in failed["why"]
+    assert begun + timeout - 0.1 < over < last + timeout
     assert supervisor.stop() == 0

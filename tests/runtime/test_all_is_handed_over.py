@@ -18,8 +18,8 @@ _REMEMBERED = {
         "_aside _clock _foot _moment _on_notice _own on_drained",
     ),
     "output/writer.py:Writer": (
-        "_lost _queue waiting_bytes full",
-        "_blocked _empty _failure _loop _may_break _name _on_broken _on_drained _on_trouble _retry _sink _unwatch",
+        "_failure _lost _queue waiting_bytes full",
+        "_blocked _empty _loop _may_break _name _on_broken _on_drained _on_trouble _retry _sink _unwatch",
     ),
     "output/pump.py:Stream": ("cooked fd patient source speakers watch", "paused"),
     "output/pump.py:Pump": ("_streams", "_audiences _console _loop _paused _quiet _silence _taps"),
@@ -31,16 +31,16 @@ _REMEMBERED = {
     "output/history.py:History": ("_number _rings _size", "_clock _closed _limit _total _waiting"),
     "output/weave.py:Unfinished": ("_held", ""),
     "output/weave.py:Weave": ("_open _rests _unfinished _waiting _waiting_bytes", ""),
-    "output/files.py:_Log": ("file waiting waiting_bytes weave", "failure"),
+    "output/files.py:_Log": ("failure file waiting waiting_bytes weave", ""),
     "output/files.py:LogFiles": (
-        "_logs _lost",
-        "_failing _folder _held _highest _loop _open _patience _retry _tell",
+        "_failing _logs _lost",
+        "_folder _held _highest _loop _open _patience _retry _tell",
     ),
     "output/log_file.py:LogFile": ("_at_line_start _written path", "_fd _keep _limit"),
     "output/journal.py:JournalFormat": ("held", "_app _fields"),
     "output/syslog.py:Syslog": (
-        "_bytes _link _lost _queue _sent _unfinished _unsure",
-        "_address _burst _clock _connecting _counted _empty _failure _full _hasty _loop _messages _pause _since _tell",
+        "_bytes _failure _link _lost _queue _sent _unfinished _unsure",
+        "_address _burst _clock _connecting _counted _empty _full _hasty _loop _messages _pause _since _tell",
     ),
     "runtime/daemon.py:Daemon": (
         "_lost _processes announced confinement console keeper launcher policy project readiness supervisor upgrades "
@@ -66,7 +66,7 @@ _REMEMBERED = {
     "runtime/launch.py:Launcher": ("_cookie _spawner _state _tty _window notify sockets", ""),
     "runtime/child.py:Spawner": ("_inherited_limit _stdin _stdin_writer", "_low _own_limit _spawn"),
     "runtime/sockets.py:Sockets": ("_addresses _opened", ""),
-    "runtime/notify_socket.py:NotifySocket": ("_cookie _socket", "_loop"),
+    "runtime/notify_socket.py:NotifySockets": ("_cookie _opened", "_loop"),
     "runtime/keeper.py:FormationKeeper": ("folder formation trouble", "_newest _retry _tell _writing"),
     "runtime/terminals.py:Terminal": ("_past said", "_loop _master _watchers ended listener"),
     "runtime/terminals.py:Terminals": ("_by_name", "_loop on_new"),
@@ -77,8 +77,8 @@ _REMEMBERED = {
         "_asked _daemon _handled _loop _once_more _reload _reloading _reopen _upgrader _upgrading",
     ),
     "control/server.py:ControlServer": (
-        "_connections _listener path",
-        "_commands _complained _handler _loop _may_go_on _poll _report _reserve _resume _watch",
+        "_complained _connections _listener path",
+        "_commands _handler _loop _may_go_on _poll _report _reserve _resume _watch",
     ),
     "control/connection.py:Connection": (
         "client peer request streaming unread unsent",
