@@ -56,10 +56,16 @@ def unknown_name(name: str, known: Iterable[str], where: str) -> UsageError:
     return UsageError(f'no process type or instance "{name}" in {where}; {advice(name, known, cutoff=0.5)}')
 
 
-def advice(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
-    """What may have been meant by a name that is none of these; `cutoff`, from 0 to 1, is how near that has to be."""
+def advice(name: str, known: Iterable[str], cutoff: float = 0.6, also: Iterable[str] = ()) -> str:
+    """What may have been meant by a name that is none of these (nor of `also`, which are not listed)."""
+    names = list(known)
+    if (near := nearest(name, [*names, *also], cutoff)) is not None:
+        return f'did you mean "{near}"?'
+    return f"there {'is' if len(names) < 2 else 'are'}{': ' if names else ' '}{', '.join(names) or 'none'}"
+
+
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """`cutoff`, from 0 to 1, is how near it has to be at least."""
     from difflib import get_close_matches  # only ever needed on the way out
 
-    names = list(known)
-    near = get_close_matches(name[:80], names, n=1, cutoff=cutoff)
-    return f'did you mean "{near[0]}"?' if near else f"there {'is' if len(names) == 1 else 'are'}: {', '.join(names)}"
+    return next(iter(get_close_matches(name[:80], known, n=1, cutoff=cutoff)), None)

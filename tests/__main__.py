@@ -34,6 +34,7 @@ PACKAGES = {
     "/usr/bin/s6-svscan": "s6",
     "/usr/bin/curl": "curl",
     "/usr/bin/docker-compose": "docker-compose",
+    "/usr/bin/irb": "ruby",
 }
 
 

@@ -197,6 +197,11 @@ def test_the_environment_is_read_in_one_place(path: Path) -> None:
     assert not readers or module_name(path) == READS_THE_ENVIRONMENT, f"ask {READS_THE_ENVIRONMENT}: {readers}"
 
 
+def test_what_may_have_been_meant_is_guessed_in_one_place() -> None:
+    guessing = {module_name(path) for path in SOURCES for each in imports(path) if each.top == "difflib"}
+    assert guessing == {"procsup.errors"}
+
+
 def _clocks_read(source: ast.Module) -> set[str]:
     """What is used of the module `time`, by its names there."""
     named = {

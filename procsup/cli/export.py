@@ -70,7 +70,7 @@ def export(
     if common.app is not None:
         project = project._replace(app=common.app)
     taken, notes = _picture(project, counts)
-    taken = taken._replace(image=image or "")
+    taken = taken._replace(image=image or "", folder=os.path.abspath(folder))
     found: Engine = import_module(f"procsup.export.{engine}")
     export_ = found.write(taken)
     for text in warnings:
@@ -85,8 +85,15 @@ def export(
             "stop what runs from there, and remove it",
             err=True,
         )
+    if not any(each.count for each in taken.types):
+        click.echo(
+            "procsup: nothing of this runs by itself, as every count is 0; for another formation add -m NAME=N",
+            err=True,
+        )
     shown = _quoted(os.path.abspath(folder))
-    click.echo(f"{taken.name} for {engine}: {done.words()} in {shown}; next: {export_.next.replace('{}', shown)}")
+    next_ = export_.next if done.alone or export_.beside is None else export_.beside
+    next_ = export_.placed.get(os.path.realpath(folder), next_)
+    click.echo(f"{taken.name} for {engine}: {done.words()} in {shown}; next: {next_.replace('{}', shown)}")
 
 
 def _picture(project: Project, counts: Mapping[str, int]) -> tuple[App, tuple[str, ...]]:

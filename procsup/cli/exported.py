@@ -41,16 +41,17 @@ class Exported(NamedTuple):
 
 
 class Done(NamedTuple):
-    """`left`: folders that could not be removed, since others have files in them."""
+    """`left`: folders that could not be removed, since others have files in them. `alone`: nobody has in this one."""
 
     written: int
     same: int
     removed: int
     left: tuple[str, ...]
+    alone: bool
 
     def words(self) -> str:
         total = self.written + self.same
-        parts = [f"{total} file{'' if total == 1 else 's'}"]
+        parts = [f"{total or 'no'} file{'' if total == 1 else 's'}"]
         parts += [f"{self.same} of them as before"] if self.same else []
         parts += [f"{self.removed} old removed"] if self.removed else []
         return ", ".join(parts)
@@ -95,7 +96,8 @@ def _write(top: int, folder: str, whose: Exported, before: Mapping[str, list[str
     left = [f"{folder}/{each}" for each in _remove_folders(top, set(before) - set(files), set(files))]
     with _saying(folder):
         _save_list(top, whose, new)
-    return Done(written, len(files) - written, removed, tuple(left))
+        alone = {*os.listdir(top)} <= {whose.list_name, *(path.partition("/")[0] for path in files)}
+    return Done(written, len(files) - written, removed, tuple(left), alone)
 
 
 def _folders(paths: set[str]) -> set[str]:

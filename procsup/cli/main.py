@@ -14,6 +14,7 @@ import click
 from procsup import __version__
 from procsup.cli.faults import exit_code_of, reader_may_leave, stand_in_for_closed_streams
 from procsup.cli.options import project_options, remember_common
+from procsup.errors import nearest
 
 # In the order in which the help shows them: the module under procsup.cli that has the command of that name.
 COMMANDS = {
@@ -73,10 +74,8 @@ class CommandsOnDemand(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            from difflib import get_close_matches
-
-            near = get_close_matches(args[0], COMMANDS, n=1)
-            advice = f'did you mean "{near[0]}"?' if near else "procsup --help lists them"
+            near = nearest(args[0], COMMANDS)
+            advice = f'did you mean "{near}"?' if near is not None else "procsup --help lists them"
             raise click.UsageError(f'no such command "{args[0]}"; {advice}')
         return super().resolve_command(ctx, args)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from procsup.cli.options import Common, environment, project_options
-from procsup.errors import NotRunning, ProcsupError, UsageError
+from procsup.errors import NotRunning, ProcsupError, UsageError, advice
 
 if TYPE_CHECKING:
     from procsup.runtime.mounts import Mount
@@ -93,7 +93,8 @@ def _show(found: list[Mount], named: set[tuple[str, str]] | None) -> None:
     rows = [("MOUNT", "SIZE", "PATH")]
     for each in found:
         note = "" if named is None or each[:2] in named else "  (procsup.toml does not name it)"
-        more = f"  (and {each.hidden} folders that cannot be read)" if each.hidden else ""
+        hidden = "1 folder" if each.hidden == 1 else f"{each.hidden} folders"
+        more = f"  (and {hidden} that cannot be read)" if each.hidden else ""
         rows.append((f"{each.type}/{each.name}", size_in_words(each.size), f"{each.path}{note}{more}"))
     name, size = (max(len(row[column]) for row in rows) for column in (0, 1))
     for row in rows:
@@ -112,12 +113,9 @@ def _chosen(asked: tuple[str, ...], found: list[Mount], root: str) -> list[Mount
 
 
 def _unknown(name: str, found: list[Mount], root: str) -> UsageError:
-    from difflib import get_close_matches
-
-    known = [f"{each.type}/{each.name}" for each in found]
-    near = get_close_matches(name, [*known, *(each.type for each in found)], n=1, cutoff=0.5)
-    there_are = f"there {'is' if len(known) == 1 else 'are'}: {', '.join(known)}" if known else "there is none"
-    return UsageError(f'no mount "{name}" in {root}; ' + (f'did you mean "{near[0]}"?' if near else there_are))
+    mounts_ = [f"{each.type}/{each.name}" for each in found]
+    types = dict.fromkeys(each.type for each in found)
+    return UsageError(f'no mount "{name}" in {root}; {advice(name, mounts_, also=types, cutoff=0.5)}')
 
 
 def _clear(chosen: list[Mount], place: _Place, named: set[tuple[str, str]] | None, force: bool) -> None:

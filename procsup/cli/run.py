@@ -11,7 +11,7 @@ import click
 from procsup.cli.become import become
 from procsup.cli.options import Common, connect_to, project_options, type_names
 from procsup.cli.options import environment as our_environment
-from procsup.errors import NotRunning, ProcsupError
+from procsup.errors import NotRunning, ProcsupError, nearest
 
 if TYPE_CHECKING:
     from procsup.config.project import Project
@@ -89,11 +89,8 @@ def _as_started(project: Project, name: str, environment: dict[str, str]) -> tup
 
 
 def _near_type(command: tuple[str, ...], types: Iterable[str]) -> str:
-    from difflib import get_close_matches
-
-    meant = len(command) > 1 or command[0] in types
-    near = [] if meant else get_close_matches(command[0], types, n=1)
-    return f'; did you mean the process type "{near[0]}"?' if near else ""
+    near = None if len(command) > 1 or command[0] in types else nearest(command[0], types)
+    return f'; did you mean the process type "{near}"?' if near is not None else ""
 
 
 def _free_unique_int(root: str) -> int:

@@ -65,6 +65,7 @@ class FoundAtFault(Value):
     name: InstanceName
     fault: Fault
     uptime: float
+    because: str | None = None
 
 
 class EndedUnasked(Value):

@@ -54,6 +54,18 @@ class StoppedAnswering(Value):
     pid: int
 
 
+class Outgrew(Value):
+    """It has more than its type's limit allows, and nobody but us holds it to that. `at`: when that was seen first.
+
+    `because` says how much it is, for people.
+    """
+
+    name: InstanceName
+    pid: int
+    at: float
+    because: str
+
+
 class DeadlineReached(Value):
     """The moment that `Supervisor.deadline` named has come."""
 
@@ -116,6 +128,6 @@ class ShutdownRequested(Value):
 
 
 Fact = Spawned | SpawnFailed | LeaderExited | TreeVanished
-Finding = BecameReady | StoppedAnswering
+Finding = BecameReady | StoppedAnswering | Outgrew
 Request = ProjectRead | ScaleRequested | StartRequested | StopRequested | RestartRequested | ShutdownRequested
 Event = Fact | Finding | DeadlineReached | Request

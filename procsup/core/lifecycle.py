@@ -29,6 +29,7 @@ from procsup.core.events import (
     Fact,
     Finding,
     LeaderExited,
+    Outgrew,
     Spawned,
     SpawnFailed,
     StoppedAnswering,
@@ -89,6 +90,8 @@ def observe(instance: Instance, fact: Fact | Finding | DeadlineReached, now: flo
             return _clear(instance, Fault.NOT_READY, now)
         case Running(), StoppedAnswering():
             return _clear(instance, Fault.NO_ANSWER, now)
+        case Running() | Warming(), Outgrew(_, _, at, because):
+            return _clear(instance, Fault.TOO_LARGE, now, at, because)
         case (Running() | Warming()) as state, LeaderExited(_, exit_, remaining):
             instance.last_exit = exit_
             uptime, edition, proven = now - state.since, state.edition, _proven(state, now)
@@ -115,7 +118,7 @@ def observe(instance: Instance, fact: Fact | Finding | DeadlineReached, now: flo
             instance.restarts += 1
             instance.state = Queued()
             return []
-        case _, DeadlineReached() | BecameReady() | StoppedAnswering():
+        case _, DeadlineReached() | BecameReady() | StoppedAnswering() | Outgrew():
             return []
         case state, _:
             raise UnexpectedEvent(f"{fact} while {name} is {state}")
@@ -173,17 +176,29 @@ def _proven(state: Running | Warming, now: float) -> bool:
     return now - (state.since if state.ready is None else state.ready) >= STABLE_AFTER
 
 
-def _clear(instance: Instance, fault: Fault, now: float) -> list[Action]:
-    """Stop a copy that is not what it should be; what comes of it then is that of any failure."""
+def leaks(instance: Instance, at: float) -> bool:
+    """Whether it was good for long before it had too much, and may go on until another is there in its place.
+
+    Only a type with a surge has another; and where restarts are counted or not wanted, it is a failure as any.
+    """
+    type_ = instance.type
+    restarted = type_.restart.policy is not RestartPolicy.NEVER and type_.restart.max_restarts is None
+    in_turn = bool(type_.surge) and not type_.one_shot and restarted
+    return in_turn and isinstance(instance.state, Running) and _proven(instance.state, at)
+
+
+def _clear(
+    instance: Instance, fault: Fault, now: float, since: float | None = None, because: str | None = None
+) -> list[Action]:
+    """Stop a copy that is not what it should be (`since` when); what comes of it then is that of any failure."""
     state = instance.state
     if not isinstance(state, (Running, Warming)):
         return []
-    uptime, exit_ = now - state.since, Exit(1, fault=fault)
+    uptime, exit_ = now - state.since, Exit(1, fault=fault, because=because)
+    proven = _proven(state, now if since is None else since)
     instance.last_exit = exit_
-    instance.state = Clearing(
-        state.pid, now, instance.type.stop, now, exit_, uptime, state.edition, _proven(state, now), led=True
-    )
-    return [Tell(FoundAtFault(instance.name, fault, uptime)), *_next_step(instance, now)]
+    instance.state = Clearing(state.pid, now, instance.type.stop, now, exit_, uptime, state.edition, proven, led=True)
+    return [Tell(FoundAtFault(instance.name, fault, uptime, because)), *_next_step(instance, now)]
 
 
 def _next_step(instance: Instance, now: float) -> list[Action]:

@@ -49,6 +49,7 @@ class Fault(Enum):
 
     NOT_READY = "not ready in time"
     NO_ANSWER = "not answering any more"
+    TOO_LARGE = "over its memory limit"
 
 
 class Exit(Value):

@@ -150,6 +150,11 @@ class Rolling:
             self.halted = self.halted_by = None
         self._restart.add(instances)
 
+    def suggest(self, instance: Instance) -> None:
+        """It gets a fresh copy if no other restart is under way; else it will be suggested again."""
+        if not self.under_way:
+            self.add([instance])
+
     def drop(self, types: Iterable[str], now: float) -> list[Action]:
         """These types are others now, or there no more: what was to be done with them is not."""
         orders: list[Action] = []

@@ -60,7 +60,8 @@ class Roster:
                 raise UnknownName(name)
             count = counts[name] + amount if change.relative else amount
             if count < 0:
-                raise RequestRefused(f"{name} has {counts[name]} instances; {-amount} cannot be taken away")
+                there_are = f"{counts[name]} instance{'' if counts[name] == 1 else 's'}"
+                raise RequestRefused(f"{name} has {there_are}; {-amount} cannot be taken away")
             counts[name] = count
         self.refuse_unless_possible(counts)
         return counts

@@ -13,7 +13,7 @@ from procsup.core import events
 from procsup.core.actions import Action, KeepFormation, Quit, RollingHalted, ScaledTo, ShutdownBegun, Tell
 from procsup.core.agenda import Agenda, Dice
 from procsup.core.ending import Ending
-from procsup.core.lifecycle import begin_stop, observe, settle
+from procsup.core.lifecycle import begin_stop, leaks, observe, settle
 from procsup.core.model import (
     Clearing,
     Exit,
@@ -121,7 +121,7 @@ class Supervisor:
         match event:
             case events.Spawned() | events.SpawnFailed() | events.LeaderExited() | events.TreeVanished():
                 orders = self._take_fact(event, now)
-            case events.BecameReady() | events.StoppedAnswering():
+            case events.BecameReady() | events.StoppedAnswering() | events.Outgrew():
                 orders = self._take_finding(event, now)
             case events.DeadlineReached():
                 orders = self._reach_deadline(now)
@@ -154,6 +154,9 @@ class Supervisor:
     def _take_finding(self, finding: events.Finding, now: float) -> list[Action]:
         instance = self._roster.by_name.get(finding.name)
         if instance is None or instance.pid != finding.pid:
+            return []
+        if isinstance(finding, events.Outgrew) and leaks(instance, finding.at):
+            self._rolling.suggest(instance)
             return []
         return observe(instance, finding, now) + self._settle(instance, now)
 
@@ -219,9 +222,8 @@ class Supervisor:
         self._kept = dict(project.kept)
         gradually = self._roster.read_types(types)
         self._roster.resize(dict.fromkeys(counts, 0) | wanted)
-        others = dict.fromkeys(
-            [*(each.name.type for each in gradually), *(name for name in counts if name not in types)]
-        )
+        changed = dict.fromkeys(each.name.type for each in gradually)
+        others = [*changed, *(name for name in counts if name not in types)]
         orders = self._rolling.drop(others, now) + self._settle_all(self.instances(), now)
         if due := [each for each in gradually if each.wish is Wish.UP]:
             self._rolling.add(due)
@@ -255,19 +257,17 @@ class Supervisor:
 
     def _restart(self, names: tuple[str, ...], rolling: bool, now: float) -> list[Action]:
         orders = self._give_one_each(names, now)
-        # What a person has stopped by its name comes back by its name, not because all is restarted.
-        chosen = self.resolve(names) if names else [each for each in self.instances() if each.wish is Wish.UP]
-        # One more than there should be is the fresh copy already; a scale may be about to keep it.
-        chosen = [each for each in chosen if not self._roster.is_extra(each)]
+        # What a person has stopped by its name comes back by its name, not because all is restarted; and one more than
+        # there should be is the fresh copy already.
+        meant = self.resolve(names) if names else [each for each in self.instances() if each.wish is Wish.UP]
+        chosen = [each for each in meant if not self._roster.is_extra(each)]
         if rolling:
             self._rolling.add(each for each in chosen if each.wish is Wish.UP)
             chosen = [each for each in chosen if each.wish is not Wish.UP]  # nothing of these has to be replaced
-        return orders + [order for instance in chosen for order in self._renew(instance, now)]
-
-    def _renew(self, instance: Instance, now: float) -> list[Action]:
-        instance.edition += 1
-        instance.wish = Wish.UP
-        return self._settle(instance, now)
+        for instance in chosen:
+            instance.edition += 1
+            instance.wish = Wish.UP
+        return orders + self._settle_all(chosen, now)
 
     def _give_one_each(self, names: tuple[str, ...], now: float) -> list[Action]:
         """A type without instances that is asked for by its name gets one."""

@@ -41,7 +41,11 @@ def write(app: App) -> Export:
     document = {"services": services, **({"volumes": volumes} if volumes else {})}
     files["compose.yaml"] = File(to_yaml([document]).encode(), PRIVATE if private else PUBLIC)
     told = (*container.sentences(app, "compose"), *unsaid(app, "compose", _CANNOT, _says), *_sentences(app))
-    return Export(files, told, f"{_compose(app)} --project-directory {{}} up --detach")
+    # By its name, as Compose would take other files in the folder with it, or in its place.
+    compose = f"{_compose(app)} --file {{}}/compose.yaml up"
+    started = all(of.release or not of.count for of in app.types)
+    by_request = f"{compose} SERVICE, which starts one: by itself none does" if started else ""
+    return Export(files, told, by_request or f"{compose} --detach")
 
 
 def _compose(app: App) -> str:

@@ -48,7 +48,14 @@ def write(app: App) -> Export:
     else:
         places += [f"-f {{}}/jobs/{labels[of.name]}.yaml" for of in container.run_at_once(app)]
     told = (*container.sentences(app, "kubernetes"), *unsaid(app, "kubernetes", _CANNOT, _says))
-    return Export(files, (*told, *_sentences(app, labels)), f"kubectl apply {' '.join(places)}")
+    jobs = [place for place in places if "/jobs/" in place]
+    each = [f"-f {{}}/{path}" for path in sorted(files, key=lambda path: "/" not in path) if path[:5] != "jobs/"]
+    return Export(
+        files,
+        (*told, *_sentences(app, labels)),
+        f"kubectl apply {' '.join(places)}",
+        f"kubectl apply {' '.join([*each, *jobs])}",
+    )
 
 
 def _workload(app: App, of: Type, label: str, first: int | None) -> Object:

@@ -7,6 +7,7 @@ import plistlib
 from collections.abc import Iterator
 
 from procsup.errors import UsageError
+from procsup.export import shell
 from procsup.export.model import PRIVATE, PUBLIC, App, Export, File, Instance, Type
 from procsup.export.stopping import seconds, signal_name
 from procsup.export.unsaid import is_text, lost_sentence, unsaid
@@ -22,6 +23,7 @@ _CANNOT = {
     "socket": "its sockets have to be asked for, by a call of its own",
     "mounts": "it makes no folders: the variables are set, the folders are yours to make",
 }
+_DAEMONS = "/Library/LaunchDaemons"
 _SIGTERM = 15  # all that launchd sends before SIGKILL
 _PAUSE = 1  # seconds between two starts; it does not let them grow
 
@@ -38,9 +40,18 @@ def write(app: App) -> Export:
     return Export(
         files,
         (*unsaid(app, "launchd", _CANNOT), *_sentences(app)),
+        _next(app),
+    )
+
+
+def _next(app: App) -> str:
+    names = [name for of in app.types if of.count for name in shell.named(app, of, f"{app.slug}.{of.name}.", ".plist")]
+    if not names:
+        return "nothing, as launchd has no property list for what does not run; export again with -m NAME=N"
+    return (
         f"sudo mkdir -p /var/log/{app.slug} && "
-        "sudo install -o root -g wheel -m 600 {}/*.plist /Library/LaunchDaemons/ && "
-        f"sudo launchctl bootstrap system /Library/LaunchDaemons/{app.slug}.*.plist",
+        f"sudo install -o root -g wheel -m 600 {' '.join(names)} {_DAEMONS}/ && "
+        f"sudo launchctl bootstrap system {' '.join(name.replace('{}', _DAEMONS) for name in names)}"
     )
 
 

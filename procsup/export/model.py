@@ -7,6 +7,7 @@ are, how a command has to be run and what is secret has been said here; `picture
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from procsup.config.readiness import Check
@@ -139,7 +140,7 @@ class App(NamedTuple):
     `owner` is the user who exports, whom processes without a `user` run as; None for root. `path`: the PATH of the
     shell, for engines on this machine, since that is where commands were found; a PATH of the files wins over it, and
     an image has its own. `type_ports` are PROCSUP_PORT_<TYPE> for each type. `image`: the container image that was
-    named, "" where none was.
+    named, "" where none was; `folder` the absolute path of the one that the files go to.
     """
 
     name: str
@@ -151,6 +152,7 @@ class App(NamedTuple):
     type_ports: Mapping[str, str]
     said: tuple[Said, ...] = ()
     image: str = ""
+    folder: str = ""
 
     def environment(self, of: Type, instance: Instance) -> dict[str, str]:
         """All that a copy gets on this machine, as procsup's own child would. (PWD is the shell's or the engine's.)"""
@@ -178,12 +180,16 @@ class File(NamedTuple):
 class Export(NamedTuple):
     """`files` by their paths in the folder, with "/"; `unsaid` are sentences: what this engine cannot say, of whom.
 
-    `next` is one line: what a person does with the folder, whose path stands there as {}.
+    `next` is one line: what a person does with the folder, whose path stands there as {}. `beside` is the same for a
+    folder in which others have files, and names ours only, where `next` does not; `placed` is that for a folder in
+    which the engine looks by itself, by its path.
     """
 
     files: Mapping[str, File]
     unsaid: tuple[str, ...]
     next: str
+    beside: str | None = None
+    placed: Mapping[str, str] = MappingProxyType({})
 
 
 class Engine(Protocol):

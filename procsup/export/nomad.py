@@ -55,7 +55,8 @@ def write(app: App) -> Export:
         text = to_hcl(_job(app.slug, "service", groups))
         files[f"{app.slug}.nomad.hcl"] = File(text.encode(), PRIVATE if private else PUBLIC)
     told = (*container.sentences(app, "nomad"), *unsaid(app, "nomad", _CANNOT, _says), *_sentences(app, labels))
-    put = 'for f in {}/secrets/*; do nomad var put -force -in=json "@$f"; done; ' if _any(files, "secrets/") else ""
+    hidden_in = " ".join(f"{{}}/{path}" for path in files if path.startswith("secrets/"))
+    put = f'for f in {hidden_in}; do nomad var put -force -in=json "@$f"; done; ' if hidden_in else ""
     return Export(files, told, put + _run(app, labels, with_service=bool(groups)))
 
 
@@ -65,10 +66,6 @@ def _run(app: App, labels: Mapping[str, str], with_service: bool) -> str:
         return f"nomad job run {{}}/{app.slug}.nomad.hcl"
     files = " ".join(f"{{}}/jobs/{labels[of.name]}.nomad.hcl" for of in container.run_at_once(app))
     return f'for f in {files}; do nomad job run "$f"; done'
-
-
-def _any(files: Mapping[str, File], start: str) -> bool:
-    return any(path.startswith(start) for path in files)
 
 
 def _variables(app: App, of: Type) -> tuple[dict[str, str], dict[str, str]]:

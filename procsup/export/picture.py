@@ -238,7 +238,8 @@ def counts_kept(kept: Mapping[str, int], app: App, asked: Mapping[str, int]) -> 
     """Sentences on counts that were scaled on this machine, and are not in the files."""
     for each in app.types:
         if each.name not in asked and kept.get(each.name, each.count) != each.count:
+            number = kept[each.name]
             yield (
-                f"{each.name}: {kept[each.name]} were scaled here, and the files say {each.count}, which is exported; "
-                f"for the other add -m {each.name}={kept[each.name]}"
+                f"{each.name}: {number} {'was' if number == 1 else 'were'} scaled here, and the files say "
+                f"{each.count}, which is exported; for the other add -m {each.name}={number}"
             )

@@ -22,10 +22,13 @@ _CANNOT = {
 
 
 def write(app: App) -> Export:
+    folders = " ".join(shell.folder_names(app))
     return Export(
         shell.service_folders(app, _service),
         (*unsaid(app, "runit", _CANNOT), *shell.not_settable(app)),
         f"runsvdir {{}} (or link its folders into /etc/service), and sv -w {_patience(app)} stop {{}}/* to stop",
+        f"ln -s {folders} /etc/service/ (or to where else runsvdir looks: in this folder others have files), "
+        f"and sv -w {_patience(app)} stop {folders} to stop",
     )
 
 

@@ -33,6 +33,8 @@ def write(app: App) -> Export:
             *shell.not_settable(app),
         ),
         "s6-svscan {} (or link its folders into a scan directory), and s6-svscanctl -t {} to stop",
+        f"ln -s {' '.join(shell.folder_names(app))} SCANDIR && s6-svscanctl -a SCANDIR, where SCANDIR is the folder "
+        "that s6-svscan looks at, and not this one, in which others have files",
     )
 
 

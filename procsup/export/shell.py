@@ -13,6 +13,7 @@ from procsup.export.model import PRIVATE, PROGRAM, PUBLIC, App, File, Instance, 
 
 SHELL = "/bin/sh"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_FEW = 4  # names that may stand in a line for people
 # What some shell sets itself, will not have set, or takes for a number: in a script an assignment would end it.
 _OWN = (
     "UID EUID GID EGID PPID GROUPS OPTIND OPTERR LINENO RANDOM SECONDS SHELLOPTS BASHOPTS BASH_VERSINFO FUNCNAME IFS"
@@ -73,6 +74,11 @@ def service_folders(app: App, service: Callable[[App, Type, Instance], Mapping[s
     }
 
 
+def folder_names(app: App) -> list[str]:
+    """Words that name these folders."""
+    return [name for of in app.types for name in named(app, of, f"{app.slug}-{of.name}.")]
+
+
 def run_script(app: App, of: Type, instance: Instance, prepare: str, become: Callable[[str], str], run: str) -> str:
     """Becomes the process. `become` are the words before its command that make it that user's, with all its groups.
 
@@ -129,6 +135,14 @@ if [ -n "$group" ] && kill -s 0 -- "-$group" 2>/dev/null; then
     kill -s KILL -- "-$group" 2>/dev/null
 fi
 """
+
+
+def named(app: App, of: Type, start: str, end: str = "") -> list[str]:
+    """Words that name what there is of a type's instances, and nothing else: each, or patterns where they are many."""
+    numbers = [str(each.number) for each in app.with_spare(of)]
+    if len(numbers) > _FEW:
+        numbers = ["[1-9]" + "[0-9]" * more for more in range(len(numbers[-1]))]
+    return [f"{{}}/{start}{number}{end}" for number in numbers]
 
 
 def title(app: App, of: Type, instance: Instance | None = None) -> str:

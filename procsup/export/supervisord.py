@@ -1,14 +1,16 @@
 """supervisord: one configuration file with a program for each process type, and a script for each beside it.
 
-Its file can carry neither every value (a quote, a backslash and " ;" mean something in it, and nothing undoes that) nor
-sums (a PORT for each process), so variables and commands stand in scripts, of which it knows the name and the number.
+Its `environment=` has no way to write every value down (nothing undoes a quote in it), and its file knows no sums (a
+PORT for each process), so variables and commands stand in scripts, of which it knows the name and the number.
 """
 
 from __future__ import annotations
 
 import math
 
+from procsup.errors import UsageError
 from procsup.export import shell
+from procsup.export import supervisord_words as words
 from procsup.export.model import PRIVATE, PUBLIC, App, Export, File, Instance, Type
 from procsup.export.stopping import ending_signal, for_kill, is_named, other_signals_unsaid, signal_name
 from procsup.export.unsaid import unsaid
@@ -27,7 +29,14 @@ _RETRIES = 1_000_000
 
 
 def write(app: App) -> Export:
+    """Raises UsageError for a folder in which supervisord could not find the scripts."""
+    if not words.can_lie_in(app.folder):
+        raise UsageError(
+            f"{shell.shown(app.folder)}: supervisord would not find the scripts there: a name with a percent sign, a "
+            "quote or a backslash must have neither line breaks nor bytes that are no UTF-8; choose another folder"
+        )
     shared = _sockets(app)
+    found_at = f"{words.pattern(app.folder) or '{}'}/{app.slug}.conf"
     files = {f"{app.slug}.conf": File(shell.encoded(_configuration(app, shared)))}
     for of in app.types:
         script = f"{app.slug}/{of.name}"
@@ -45,7 +54,7 @@ def write(app: App) -> Export:
             *other_signals_unsaid(app, "supervisord"),
             *shell.not_settable(app),
         ),
-        f"add {{}}/{app.slug}.conf to files= in [include] of supervisord.conf, then supervisorctl update",
+        f"add {found_at} to files= in [include] of supervisord.conf, then supervisorctl update",
     )
 
 
@@ -63,15 +72,15 @@ def _sockets(app: App) -> dict[str, str]:
         if of.socket is not None and of.count and ":" not in of.socket.host:
             path, host, port = of.socket.path, of.socket.host, of.socket.port
             name = f"unix://{path}" if path else f"tcp://{host}:{port}"
-            if name not in found.values():
+            if name not in found.values() and words.is_sayable(name):
                 found[of.name] = name
     return found
 
 
 def _sockets_unsaid(app: App, shared: dict[str, str]) -> tuple[str, ...]:
     return tuple(
-        f"{of.name}: its socket {of.socket.address} is left out: supervisord listens on IPv4 and on paths, for one "
-        "program each"
+        f"{of.name}: its socket {of.socket.address} is left out: supervisord listens on IPv4 and on paths "
+        "that are text in a line, for one program each"
         for of in app.types
         if of.socket is not None and of.count and of.name not in shared
     )
@@ -98,7 +107,7 @@ def _program(app: App, of: Type, rank: int, socket: str | None) -> str:
     number = ending_signal(of)
     lines = [
         f"[{'fcgi-program' if socket else 'program'}:{app.slug}-{of.name}]",
-        f'command=/bin/sh "%(here)s/{app.slug}/{of.name}.sh" %(process_num)d',
+        f"command=/bin/sh {words.beside(app.folder, f'{app.slug}/{of.name}.sh')} %(process_num)d",
         f"process_name={of.name}.%(process_num)d",
         f"numprocs={max(1, of.count)}",
         "numprocs_start=1",
@@ -116,14 +125,10 @@ def _program(app: App, of: Type, rank: int, socket: str | None) -> str:
         "redirect_stderr=true",
     ]
     if socket:
-        lines.append(f"socket={_literal(socket)}")
+        lines.append(f"socket={words.literal(socket)}")
     if user := app.user_of(of):
-        lines.append(f"user={_literal(user)}")
+        lines.append(f"user={words.literal(user)}")
     return "\n".join(lines) + "\n"
-
-
-def _literal(text: str) -> str:
-    return text.replace("%", "%%")
 
 
 def _restart(of: Type) -> str:

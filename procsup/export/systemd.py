@@ -17,6 +17,7 @@ from procsup.export.unsaid import unsaid
 
 _CANNOT = {"live": "it does not look whether a process still answers"}
 _BACKLOG = 2048
+_UNITS = "/etc/systemd/system"
 _INSTANCE = "instance.conf"
 
 
@@ -35,10 +36,16 @@ def write(app: App) -> Export:
             files[f"{unit}.env"] = File(put.environment_file(secret).encode(), PRIVATE)
         for each in app.with_spare(of):
             files[f"{unit}@{each.number}.service.d/{_INSTANCE}"] = _file(_drop_in(of, each), command_mode)
+    names = [f"{{}}/{name}" for name in files if "/" not in name]
+    for of in app.types:
+        names += shell.named(app, of, f"{_unit(app, of)}@", ".service.d")
+    enable = f"systemctl daemon-reload && systemctl enable --now {app.slug}.target"
     return Export(
         files,
         (*unsaid(app, "systemd", _CANNOT), *_unseen(app), *lost),
-        f"cp -r {{}}/. /etc/systemd/system/ && systemctl daemon-reload && systemctl enable --now {app.slug}.target",
+        f"cp -r {{}}/. {_UNITS}/ && {enable}",
+        f"cp -r {' '.join(names)} {_UNITS}/ && {enable}",
+        {_UNITS: enable},
     )
 
 

@@ -14,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 from procsup.output.log_file import LogFile
+from procsup.output.lost import lost_bytes
 from procsup.output.rotation import LogFolder
 from procsup.output.sink import Buffer
 from procsup.output.source import Source
@@ -71,8 +72,7 @@ class LogFiles:
         """Why what is said does not arrive, as a sentence for people; None while all is well."""
         if not self._failing:
             return None
-        lost = f"{self._lost} bytes of output are lost" if self._lost else "nothing is lost"
-        return f"{self._cannot()}; {lost} so far"
+        return f"{self._cannot()}; {lost_bytes(self._lost)} so far"
 
     # What an audience hears
 
@@ -114,7 +114,7 @@ class LogFiles:
             self._try_again(name, log)
         complaint = None
         if self._failing:
-            complaint = f"{self._cannot()}; {self._lost + self._held} bytes of output are lost"
+            complaint = f"{self._cannot()}; {lost_bytes(self._lost + self._held)}"
         for log in self._open.values():
             log.file.close()
         self._open.clear()
@@ -227,7 +227,7 @@ class LogFiles:
             self._retry = self._loop.call_later(_RETRY, self._try_all_again)
             return
         self._retry = None
-        lost = f"{self._lost} bytes of output are missing" if self._lost else "nothing is missing"
+        lost = lost_bytes(self._lost, "missing")
         self._tell(f"the logs in {self._folder.path} can be written to again; {lost}")
         self._lost = 0
 

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from procsup.output.console import Console
 from procsup.output.formats import OWN_NAME
 from procsup.output.history import Entry
+from procsup.output.lost import lost_bytes
 from procsup.output.source import Source
 from procsup.output.speaker import Speaker, new_sanitizer
 from procsup.output.style import Style
@@ -88,7 +89,8 @@ class _Show:
     def take(self, method: str, params: Mapping[str, Any]) -> None:
         if method == "lost":
             with suppress(OSError):
-                os.write(2, f"procsup: {_missing(params['bytes'])} of {params['instance']} are missing here\n".encode())
+                lost = lost_bytes(params["bytes"], "missing", params["instance"])
+                os.write(2, f"procsup: {lost} here\n".encode())
         elif method == "output":
             self._now = params["time"]
             self._speaker(params).say(params["raw"])
@@ -108,10 +110,6 @@ class _Show:
                 self._names.append(source.name)
                 self.console.set_names(self._names, self._types)
         return speaker
-
-
-def _missing(count: int | None) -> str:
-    return f"{count} bytes" if count is not None else "some bytes"
 
 
 def show_again(loop: asyncio.AbstractEventLoop, console: Console, entries: Sequence[Entry]) -> None:

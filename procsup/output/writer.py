@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 
 from procsup.output import hangup
+from procsup.output.lost import lost_bytes
 from procsup.output.sink import Buffer, Sink
 
 FULL = 256 * 1024  # bytes waiting: several chunks, so that a reader who comes back finds something to read at once
@@ -58,7 +59,7 @@ class Writer:
     @property
     def trouble(self) -> str | None:
         """Why what is written does not arrive, as a sentence for people; None while all is well."""
-        return f"{self._cannot()}; {_lost(self._lost)} so far" if self._failure is not None else None
+        return f"{self._cannot()}; {lost_bytes(self._lost)} so far" if self._failure is not None else None
 
     def write(self, *buffers: Buffer) -> None:
         """The buffers are kept as they are, not copied: the caller must not change them."""
@@ -184,13 +185,13 @@ class Writer:
             self._lost += self.waiting_bytes
             self._queue.clear()
             self.waiting_bytes = 0
-            self._tell(f"{self._cannot()}; {_lost(self._lost)}")
+            self._tell(f"{self._cannot()}; {lost_bytes(self._lost)}")
         elif first:
             self._tell(f"{self._cannot()}; what does not fit is lost until it can be written to again")
 
     def _recover(self) -> None:
         self._failure = None
-        self._tell(f"{self._name} can be written to again; {_lost(self._lost)}")
+        self._tell(f"{self._name} can be written to again; {lost_bytes(self._lost)}")
         self._lost = 0
 
     def _lose(self, buffers: Sequence[Buffer]) -> None:
@@ -209,7 +210,3 @@ class Writer:
     def _tell_empty(self) -> None:
         if self._empty and not self._empty.done():
             self._empty.set_result(None)
-
-
-def _lost(count: int) -> str:
-    return f"{count} bytes of output are lost" if count else "nothing is lost"

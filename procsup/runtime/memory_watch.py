@@ -1,34 +1,39 @@
-"""Where the kernel does not hold instances to their memory: looks now and then, and restarts who has too much.
+"""Where the kernel does not hold instances to their memory: looks now and then, and tells the core who has too much.
 
-One at a time, in its graceful way, and the next only when that one is back. It runs only while a type has such a limit.
+What comes of it is the core's to say: the restart of a failure, with its pauses, or a rolling one. One at a time, the
+furthest over its limit first, and the next only when that one is back. It runs only while a type has such a limit.
 """
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from functools import partial
 
 from procsup.config.limits import in_words
-from procsup.core.events import RestartRequested
-from procsup.core.model import Instance, InstanceName, RequestRefused, Running, Warming, Wish
+from procsup.core.events import Outgrew
+from procsup.core.model import BackingOff, Instance, InstanceName, Running, Warming, Wish
+from procsup.core.rolling import PROVEN_AFTER
 from procsup.runtime.census import instance_cookie
 from procsup.runtime.daemon import Daemon
 from procsup.runtime.threads import in_thread
 from procsup.runtime.weight import weigh
 
-INTERVAL = 5.0  # seconds between looks; and so long a new copy is left alone
+INTERVAL = 5.0  # seconds between looks
+# Seconds for a new copy to settle in. With the interval less than the core's STABLE_AFTER: who begins with too much is
+# seen before it counts as one that was good for a time.
+LEFT_ALONE = 4.0
 
 
 class MemoryWatch:
     """`cookie` is that of the run."""
 
-    def __init__(self, daemon: Daemon, cookie: str, interval: float = INTERVAL) -> None:
+    def __init__(self, daemon: Daemon, cookie: str) -> None:
         self._daemon = daemon
         self._confinement = daemon.confinement
         self._cookie = partial(instance_cookie, cookie)
-        self._interval = interval
         self._task: asyncio.Task[None] | None = None
+        self._over: dict[int, float] = {}  # by pid: since when it has been over its limit
+        self._ended: dict[str, InstanceName] = {}  # by type: the last whose end was our idea
 
     def adapt(self) -> None:
         """Begin, or leave off, as the limits are now."""
@@ -50,56 +55,68 @@ class MemoryWatch:
 
     async def _run(self) -> None:
         while True:
-            await asyncio.sleep(self._interval)
-            over = await self._look()
-            while over is not None and await self._replace(*over):
-                over = await self._look()
+            # Somebody waits for another to be back.
+            await asyncio.sleep(PROVEN_AFTER if self._over else INTERVAL)
+            await self._look()
 
-    async def _look(self) -> tuple[InstanceName, int] | None:
-        """The one that is furthest over its limit. None also while others are being replaced: then not now."""
+    async def _look(self) -> None:
         supervisor, limits, now = self._daemon.supervisor, self._confinement.watched, self._daemon.now()
+        if not supervisor.rolling:
+            self._confinement.reasons.clear()  # who was to be replaced is, or never will be
         leaders = {
             each.state.pid: each.name
             for each in supervisor.instances()
             if each.name.type in limits
             and isinstance(each.state, (Running, Warming))
             and _wanted(each)
-            and now - each.state.since >= self._interval
+            and now - each.state.since >= LEFT_ALONE
         }
-        if not leaders or supervisor.rolling or supervisor.shutting_down:
-            return None
         over: dict[InstanceName, int] = {}
-        # No descriptor or thread is free for it just now; or what weighs them was removed under us.
-        with suppress(OSError, RuntimeError, ImportError):
-            over = await in_thread(weigh, leaders, limits, self._cookie)
-        # It may have gone meanwhile, or somebody has asked for the same.
-        there = {
-            name
-            for pid, name in leaders.items()
-            if (one := supervisor.instance(name)) and one.pid == pid and _wanted(one)
-        }
-        chosen = [name for name in over if name in there]
-        if not chosen or supervisor.rolling:
-            return None
-        name = max(chosen, key=lambda each: over[each] / limits[each.type])
-        return name, over[name]
-
-    async def _replace(self, name: InstanceName, weight: int) -> bool:
+        if leaders and not supervisor.shutting_down:
+            try:
+                over = await in_thread(weigh, leaders, limits, self._cookie)
+            except (OSError, RuntimeError, ImportError):
+                # No descriptor or thread is free for it just now; or what weighs them was removed under us.
+                return
+        # It may have gone meanwhile, or somebody has asked for another copy; and a reload may have changed its limit.
         limits = self._confinement.watched
-        if name.type not in limits:
-            return False  # by a reload, just now
-        reason = f"{in_words(weight)}, the limit is {in_words(limits[name.type])}"
-        self._daemon.console.notice(f"{name} has {reason}; restarting it")
-        self._confinement.reasons[name] = reason
-        try:
-            await self._daemon.ask(RestartRequested((str(name),), rolling=True))
+        there = {
+            name: pid
+            for pid, name in leaders.items()
+            if name in over
+            and name.type in limits
+            and (one := supervisor.instance(name))
+            and one.pid == pid
+            and _wanted(one)
+        }
+        self._over = {pid: self._over.get(pid, now) for pid in there.values()}
+        free = [name for name in there if self._is_turn_of(name.type)]
+        if free and not supervisor.rolling:
+            name = max(free, key=lambda each: over[each] / limits[each.type])
+            await self._tell(name, there[name], f"{in_words(over[name])}, the limit is {in_words(limits[name.type])}")
+
+    async def _tell(self, name: InstanceName, pid: int, reason: str) -> None:
+        self._ended[name.type] = name
+        await self._daemon.ask(Outgrew(name, pid, self._over.pop(pid), reason))
+        if self._daemon.supervisor.rolling:
+            self._daemon.console.notice(f"{name} has {reason}; restarting it")
+            self._confinement.reasons[name] = reason
             self._confinement.restarts[name] += 1
-            await self._daemon.until(lambda: not self._daemon.supervisor.rolling)
-        except RequestRefused:
+
+    def _is_turn_of(self, type_: str) -> bool:
+        """Nobody is away for it, but for those of other types that wait for their next try."""
+        return all(self._is_back(name, other != type_) for other, name in self._ended.items())
+
+    def _is_back(self, name: InstanceName, or_waits: bool) -> bool:
+        """Or nothing but a person brings it back."""
+        one = self._daemon.supervisor.instance(name)
+        if one is None:
+            return True
+        if isinstance(one.state, BackingOff):
+            return or_waits
+        if isinstance(one.state, Running) and self._daemon.now() - one.state.since < PROVEN_AFTER:
             return False
-        finally:
-            self._confinement.reasons.pop(name, None)
-        return True
+        return self._daemon.supervisor.settled(one)
 
 
 def _wanted(instance: Instance) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 
@@ -16,6 +17,12 @@ from procsup.runtime.child import Window, set_window
 
 _REMEMBERED = 8 * 1024  # bytes of the past that a newcomer sees: about a screen
 _PATIENCE = 2.0  # seconds for a child to read what was typed before
+# What a terminal answers, as if its answer were typed: where its cursor is, what it is, its modes and colours.
+_QUESTION = re.compile(
+    rb"\x1b\[[>=?]?\d*(?:n|c)|\x1b\[\??\d+\$p|\x1b\[[>?]\d*(?:q|u)|\x1b\[1[4-9]t|\x1b\[2[01]t"
+    rb"|\x1b\][0-9;]*;\?(?:\x07|\x1b\\)|\x1bP[+$]q[^\x1b\x07]*\x1b\\"
+)
+_ANSWER = re.compile(rb"\x1b\[[?>]?[\d;]+\$?[Rcntuy]|\x1b[\]P]")
 _UNREAD_AT_MOST = 256 * 1024  # bytes that a watcher may be behind; then it goes on with what is newest
 
 
@@ -62,8 +69,18 @@ class Terminal:
         finally:
             self._watchers.discard(watcher)
 
+    def _forget_questions(self) -> None:
+        """Somebody's terminal has answered. The next newcomer's would do so again, into whatever is read then.
+
+        NUL in their place, which terminals drop: it is counted how much there was.
+        """
+        if b"\x1b" in self._past:
+            self._past[:] = _QUESTION.sub(lambda found: bytes(len(found[0])), self._past)
+
     async def type(self, text: bytes) -> None:
         """As if from its keyboard. Raises ProcsupError if the child does not read."""
+        if _ANSWER.search(text):
+            self._forget_questions()
         while text:
             if self.ended:
                 raise ProcsupError("nobody sits at this terminal any more")

@@ -53,7 +53,7 @@ def ending(exit_: Exit) -> str:
     if exit_.error is not None:
         return f"could not be started: {exit_.error}"
     if exit_.fault is not None:
-        return exit_.fault.value
+        return f"{exit_.fault.value}: {exit_.because}" if exit_.because is not None else exit_.fault.value
     how = f"killed by {signal_name(exit_.signal)}" if exit_.signal is not None else f"exit {exit_.code}"
     return f"{how}: {exit_.because}" if exit_.because is not None else how
 
@@ -87,6 +87,8 @@ def tell(notice: Notice, missing: Callable[[InstanceName], str | None] = lambda 
             return f"{name} waits for {', '.join(types)}"
         case Ready(name, after):
             return f"{name} is ready after {seconds(after)}"
+        case FoundAtFault(name, Fault.TOO_LARGE, because=because):
+            return f"{name} has {because}; stopping it (to give it more: memory or size in procsup.toml)"
         case FoundAtFault(name, fault, uptime):
             what = missing(name)
             how = f"not ready after {seconds(uptime)}" if fault is Fault.NOT_READY else fault.value
@@ -118,10 +120,10 @@ def tell(notice: Notice, missing: Callable[[InstanceName], str | None] = lambda 
         case ScaledTo(type_, before, after):
             return f"{type_} scaled from {before} to {after}"
         case RollingHalted(name, untouched, spared=True):
-            return f"rolling restart halted: what {name} depends on is not up; {untouched} left as they were"
+            return f"rolling restart halted: what {name} depends on is not up; {_left_alone(untouched)}"
         case RollingHalted(name, untouched, fault):
             what = "did not stay up" if fault is None else f"is {fault.value}"
-            return f"rolling restart halted: the new {name} {what}; {untouched} left as they were"
+            return f"rolling restart halted: the new {name} {what}; {_left_alone(untouched)}"
         case ShutdownBegun(0, InstanceName() as failed):
             return f"{failed} failed, and nothing else runs"
         case ShutdownBegun(alive, because):
@@ -129,6 +131,12 @@ def tell(notice: Notice, missing: Callable[[InstanceName], str | None] = lambda 
             return f"{reason}stopping {alive} instance{'' if alive == 1 else 's'}"
         case _:
             assert_never(notice)
+
+
+def _left_alone(count: int) -> str:
+    if count == 0:
+        return "there was no other to replace"
+    return "1 left as it was" if count == 1 else f"{count} left as they were"
 
 
 def state_word(instance: Instance) -> str:

@@ -26,6 +26,7 @@ class Fate(NamedTuple):
     spawn_takes: float = 0.0
     ready_after: float = 0.0
     answers_for: float = FOR_EVER  # from then on, where it lives so long
+    fits_for: float = FOR_EVER  # in its memory
 
     @property
     def exit(self) -> Exit:
@@ -72,6 +73,7 @@ class Copy:
     born: float = 0.0
     ready: bool = False
     silent: bool = False
+    too_large: bool = False
     at_fault: bool = False
 
     @property

@@ -169,6 +169,7 @@ def fates() -> st.SearchStrategy[Fate]:
         st.sampled_from((0.0, 0.001, SLOWEST_SPAWN)),
         st.sampled_from((0.0, 0.001, 0.5, 1.999, 2.0, 29.0, 40.0, FOR_EVER)),
         st.sampled_from((FOR_EVER, FOR_EVER, FOR_EVER, 0.7, 11.0)),
+        st.sampled_from((FOR_EVER, FOR_EVER, FOR_EVER, 5.0, 12.0)),
     )
 
 

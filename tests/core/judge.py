@@ -18,6 +18,7 @@ from procsup.core.actions import (
 from procsup.core.events import (
     DeadlineReached,
     Event,
+    Outgrew,
     ProjectRead,
     RestartRequested,
     ScaleRequested,
@@ -25,6 +26,7 @@ from procsup.core.events import (
     Spawned,
     StartRequested,
 )
+from procsup.core.lifecycle import STABLE_AFTER
 from procsup.core.model import Exit, Fault, Formation, InstanceName
 from procsup.core.rules import UNKILLABLE_AFTER, RestartPolicy
 from procsup.core.turns import SPAWNS_AT_ONCE
@@ -79,8 +81,17 @@ class Judge:
                     copy.to_be_renewed |= copy.name.type in changed - gradually
             case ShutdownRequested(force=force):
                 self._expect_quit(force)
+            case Outgrew(name, pid) if (copy := self._copies.get(name)) is not None and copy.pid == pid:
+                self._rolling |= {name} if self._may_go_on(copy) else set()
             case _:
                 pass
+
+    def _may_go_on(self, copy: Copy) -> bool:
+        """Until another is there in its place: it was within its memory long enough, and failures are not counted."""
+        type_ = self._will.ever[copy.name.type]
+        return (
+            bool(type_.surge) and type_.restart.max_restarts is None and self.now >= copy.born + STABLE_AFTER - A_HAIR
+        )
 
     def _expect_quit(self, force: bool) -> None:
         plans = [self._will.plan_of(name.type) for name in {*self._copies, *self._will.formation}]
@@ -236,6 +247,8 @@ class Judge:
         if fault is Fault.NOT_READY:
             assert not copy.ready, f"{copy.name} was ready"
             assert within is not None and self.now >= copy.born + within - A_HAIR, f"{copy.name} had no time"  # noqa: PT018
+        elif fault is Fault.TOO_LARGE:
+            assert copy.too_large, f"{copy.name} has not too much"
         else:
             assert copy.silent, f"{copy.name} answers"
         copy.at_fault = True

@@ -13,6 +13,7 @@ from procsup.core.events import (
     DeadlineReached,
     Event,
     LeaderExited,
+    Outgrew,
     ProjectRead,
     RestartRequested,
     ScaleChange,
@@ -103,6 +104,10 @@ class Stage:
 
     def stops_answering(self, name: str) -> list[str]:
         return self.tell(StoppedAnswering(named(name), self[name].pid or 0))
+
+    def outgrows(self, name: str, at: float | None = None) -> list[str]:
+        seen = self.now if at is None else at
+        return self.tell(Outgrew(named(name), self[name].pid or 0, seen, "300 MiB, the limit is 256 MiB"))
 
     def ends(self, name: str, exit_: Exit = CRASH, *, leaving_others: bool = False) -> list[str]:
         return self.tell(LeaderExited(named(name), exit_, leaving_others))

@@ -18,6 +18,7 @@ from procsup.core.events import (
     Fact,
     Finding,
     LeaderExited,
+    Outgrew,
     Spawned,
     SpawnFailed,
     StoppedAnswering,
@@ -86,6 +87,7 @@ FACTS: dict[str, Fact | Finding | DeadlineReached] = {
     "DeadlineReached": DeadlineReached(),
     "BecameReady": BecameReady(NAME, 7),
     "StoppedAnswering": StoppedAnswering(NAME, 7),
+    "Outgrew": Outgrew(NAME, 7, NOW, "too much"),
 }
 
 

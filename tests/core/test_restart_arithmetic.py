@@ -6,7 +6,7 @@ import pytest
 
 from procsup.core.actions import EndedUnasked
 from procsup.core.lifecycle import backoff
-from procsup.core.model import BackingOff, Exit, Exited, Failed, Running
+from procsup.core.model import BackingOff, Exit, Exited, Failed, Fault, Running
 from procsup.core.rules import ProcessType, RestartPolicy, RestartRule
 from tests.core.stage import BY_SIGKILL, BY_SIGTERM, CRASH, OK, Stage
 
@@ -118,6 +118,75 @@ def test_a_copy_that_cannot_be_started_waits_like_one_that_crashes() -> None:
         assert stage.wait() == pytest.approx(seconds, rel=0.1)
         assert stage.after(stage.wait() or 0.0) == ["spawn web.1"]
     assert stage["web.1"].last_exit == Exit(127, error="no such file")
+
+
+# Too much memory, where only we hold it to its limit
+
+
+def outgrow(stage: Stage, after: float, seen: float | None = None) -> float | None:
+    """Let web.1 be found too large after so long (`seen` so long after its start), and end; the wait that follows."""
+    begun = stage.now
+    stage.after(after)
+    assert stage.outgrows("web.1", None if seen is None else begun + seen) == ["SIGTERM web.1"]
+    assert stage.outgrows("web.1") == [], "once is enough"
+    stage.after(3.0)
+    stage.ends("web.1", OK)
+    (notice,) = (each for each in stage.notices if isinstance(each, EndedUnasked))
+    assert notice.exit == Exit(1, fault=Fault.TOO_LARGE, because="300 MiB, the limit is 256 MiB")
+    if notice.next_try_in == 0.0:
+        stage.runs()
+    return notice.next_try_in
+
+
+def test_a_type_whose_start_alone_is_too_large_waits_longer_and_longer() -> None:
+    stage = crashing()
+    waits: list[float] = []
+    for _ in range(9):
+        wait = outgrow(stage, after=5.0)
+        assert wait is not None
+        waits.append(wait)
+        if wait:
+            wait_it_out(stage)
+    assert waits == [pytest.approx(wait, rel=0.1) for wait in (0, 1, 2, 4, 8, 16, 32, 60, 60)]
+    assert stage["web.1"].restarts == 9
+
+
+@pytest.mark.parametrize(
+    ("after", "seen", "at_once"),
+    [
+        (9.9, None, False),
+        (10.0, None, True),
+        (500.0, None, True),
+        (500.0, 9.9, False),  # it had to wait until another was back
+        (500.0, 10.0, True),
+    ],
+)
+def test_who_was_within_its_limit_for_ten_seconds_comes_back_at_once(
+    after: float, seen: float | None, at_once: bool
+) -> None:
+    stage = crashing()
+    assert outgrow(stage, after=5.0) == 0.0
+    assert outgrow(stage, after=5.0) == pytest.approx(1, rel=0.1)
+    wait_it_out(stage)
+    stage.now = 0.0  # so that the sums of the clock are exact
+    stage["web.1"].state = Running(99, 0.0, stage["web.1"].edition)
+    assert outgrow(stage, after, seen) == (0.0 if at_once else pytest.approx(2, rel=0.1))
+
+
+def test_crashes_and_too_much_memory_are_counted_together() -> None:
+    stage = crashing(rule=RestartRule(max_restarts=2, window=60.0))
+    assert crash(stage) == 0.0
+    assert outgrow(stage, after=5.0) == pytest.approx(1, rel=0.1)
+    wait_it_out(stage)
+    assert outgrow(stage, after=5.0) is None
+    assert stage.state("web.1") is Failed
+
+
+def test_who_is_not_to_be_restarted_is_not_for_its_memory_either() -> None:
+    stage = Stage(ProcessType("web", restart=RestartRule(RestartPolicy.NEVER)), "other", keep_going=True)
+    stage.runs()
+    assert outgrow(stage, after=50.0) is None
+    assert stage.state("web.1") is Exited
 
 
 # 250 ms: whoever stops us may have stopped our children first

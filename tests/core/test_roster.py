@@ -117,7 +117,7 @@ def test_scaling_to_what_there_is_changes_nothing() -> None:
 
 def test_fewer_than_none_is_refused() -> None:
     stage = up("web")
-    with pytest.raises(RequestRefused, match="web has 1 instances; 2 cannot be taken away"):
+    with pytest.raises(RequestRefused, match="web has 1 instance; 2 cannot be taken away"):
         stage.scale("web=-2")
 
 

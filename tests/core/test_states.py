@@ -9,6 +9,7 @@ from procsup.core.events import (
     DeadlineReached,
     Fact,
     LeaderExited,
+    Outgrew,
     RestartRequested,
     ScaleChange,
     ScaleRequested,
@@ -50,7 +51,7 @@ POSSIBLE: dict[type[State], set[type[Fact]]] = {
     Clearing: {LeaderExited, TreeVanished},
 }
 # What may come at any time, and change nothing.
-ALWAYS = (DeadlineReached, BecameReady, StoppedAnswering)
+ALWAYS = (DeadlineReached, BecameReady, StoppedAnswering, Outgrew)
 
 
 def test_docs_states_md_is_what_the_code_does() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from procsup.core.actions import RollingHalted
 from procsup.core.rolling import PROVEN_AFTER
 from procsup.core.rules import ProcessType, RestartPolicy, RestartRule
-from tests.core.stage import BY_SIGTERM, Stage, named, up
+from tests.core.stage import BY_SIGTERM, OK, Stage, named, up
 
 WEB = ProcessType("web", surge=1)
 NEW_WEB = ProcessType("web", "2", surge=1)
@@ -200,3 +202,29 @@ def test_a_newer_version_in_the_middle_comes_with_an_extra_one_of_its_own() -> N
     replaced(stage, "web.1")
     assert stage.after(PROVEN_AFTER) == ["SIGTERM web.3"]
     assert not stage.supervisor.rolling
+
+
+def test_who_leaks_goes_on_until_another_is_there_in_its_place() -> None:
+    stage = up(ProcessType("web", surge=1), counts={"web": 2})
+    stage.after(9.9)
+    assert stage.outgrows("web.1") == ["SIGTERM web.1"], "it never was good for long"
+    stage.ends("web.1", OK)
+    stage.runs()
+    stage.after(10.0)
+    assert stage.outgrows("web.1") == ["spawn web.3"]
+    assert stage.outgrows("web.2") == [], "one after the other"
+    stage.runs()
+    assert stage.after(PROVEN_AFTER) == ["SIGTERM web.1"]
+    assert stage.ends("web.1", OK) == ["spawn web.1"]
+    stage.runs()
+    assert stage.after(PROVEN_AFTER) == ["SIGTERM web.3"]
+    assert not stage.supervisor.rolling
+    assert stage.ends("web.3", OK) == []
+    assert stage.outgrows("web.2") == ["spawn web.3"]
+
+
+@pytest.mark.parametrize("rule", [RestartRule(max_restarts=5), RestartRule(RestartPolicy.NEVER)])
+def test_where_restarts_are_counted_or_not_wanted_who_leaks_has_failed(rule: RestartRule) -> None:
+    stage = up(ProcessType("web", surge=1, restart=rule), "other")
+    stage.after(1000.0)
+    assert stage.outgrows("web.1") == ["SIGTERM web.1"]

@@ -26,6 +26,7 @@ from procsup.core.events import (
     DeadlineReached,
     Event,
     LeaderExited,
+    Outgrew,
     ProjectRead,
     ScaleRequested,
     ShutdownRequested,
@@ -53,7 +54,9 @@ from tests.core.fates import (
 from tests.core.judge import Judge
 from tests.core.will import Will
 
-Happening = Literal["answer", "ready", "silent", "end of life", "end by signal", "end by SIGKILL", "others gone"]
+Happening = Literal[
+    "answer", "ready", "silent", "too large", "end of life", "end by signal", "end by SIGKILL", "others gone"
+]
 # Nothing that goes on for so many events will ever come to rest.
 TOO_MANY_EVENTS = 30_000
 
@@ -186,9 +189,9 @@ class World:
 
     def _happen(self, happening: Happening, copy: Copy) -> None:
         if self.copies.get(copy.name) is not copy:
-            if happening in ("ready", "silent") and self.quit is None:  # news that comes too late
-                news = BecameReady if happening == "ready" else StoppedAnswering
-                self._tell(news(copy.name, copy.pid))
+            news = _news(happening, copy, self.now)
+            if news is not None and self.quit is None:  # it comes too late
+                self._tell(news)
             return
         match happening, copy.phase:
             case "answer", _ if copy.fate.spawn_fails:
@@ -202,6 +205,8 @@ class World:
                     self._expect(copy.fate.ready_after, "ready", copy)
                 if copy.fate.answers_for != FOR_EVER:
                     self._expect(copy.fate.answers_for, "silent", copy)
+                if copy.fate.fits_for != FOR_EVER:
+                    self._expect(copy.fate.fits_for, "too large", copy)
                 if copy.fate.lifetime != FOR_EVER:
                     self._expect(copy.fate.lifetime, "end of life", copy)
                 self._tell(Spawned(copy.name, copy.pid))
@@ -211,6 +216,9 @@ class World:
             case "silent", "led" if not self._calm:
                 copy.silent = copy.ready
                 self._tell(StoppedAnswering(copy.name, copy.pid))
+            case "too large", "led" if not self._calm:
+                copy.too_large = True
+                self._tell(Outgrew(copy.name, copy.pid, self.now, "too much"))
             case "end of life", "led" if not self._calm or copy.fate is DONE:
                 self._end_leader(copy, copy.fate.exit)
             case "end by signal", "led":
@@ -313,3 +321,16 @@ class World:
         except Exception as error:
             error.add_note("\n".join(["the story so far:", *self.story[-60:]]))
             raise
+
+
+def _news(happening: Happening, copy: Copy, now: float) -> Event | None:
+    """What is found out about a copy, and may be no news any more."""
+    match happening:
+        case "ready":
+            return BecameReady(copy.name, copy.pid)
+        case "silent":
+            return StoppedAnswering(copy.name, copy.pid)
+        case "too large":
+            return Outgrew(copy.name, copy.pid, now, "too much")
+        case _:
+            return None

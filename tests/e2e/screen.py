@@ -12,9 +12,11 @@ import time
 
 from tests.e2e.app import PATIENCE, App
 
+_WHERE_IS_THE_CURSOR = b"\x1b[6n"
+
 
 class Screen:
-    """`argv` is in the foreground of a session of its own, whose terminal this is."""
+    """`argv` is in the foreground of a session of its own, whose terminal this is. It says that its cursor is home."""
 
     def __init__(self, app: App, *argv: str, size: tuple[int, int] = (24, 80)) -> None:
         self.master, slave = os.openpty()
@@ -22,6 +24,7 @@ class Screen:
         self.before = termios.tcgetattr(self.master)
         self.output = b""
         self._closed = False
+        self._answered = 0
         self.process = subprocess.Popen(
             argv,
             cwd=app.folder,
@@ -87,4 +90,7 @@ class Screen:
         except OSError:  # nobody is there any more
             return b""
         self.output += said
+        while self._answered < self.output.count(_WHERE_IS_THE_CURSOR):
+            self._answered += 1
+            os.write(self.master, b"\x1b[1;1R")
         return said

@@ -309,13 +309,22 @@ def test_of_a_type_that_is_gone_it_is_kept_and_listed_until_it_is_cleared(app: A
 
 @pytest.mark.parametrize(
     ("asked", "said"),
-    [("worker/scratc", 'did you mean "worker/scratch"?'), ("../worker", "worker"), ("zzz", "there is: worker/scratch")],
+    [
+        ("worker/scratc", 'did you mean "worker/scratch"?'),
+        ("wroker", 'did you mean "worker"?'),
+        ("../worker", "worker"),
+        ("zzz", "there is: worker/scratch"),
+    ],
 )
 def test_a_name_that_nobody_knows_clears_nothing(app: App, asked: str, said: str) -> None:
     folder = made(app, "scratch")
     (folder / "file").write_text("")
     assert said in refused(app.run("mounts", "--clear", "worker/scratch", "--clear", asked))
     assert os.listdir(folder) == ["file"]
+
+
+def test_where_there_is_no_mount_nothing_is_guessed(app: App) -> None:
+    assert "there is none" in refused(app.run("mounts", "--clear", "worker"))
 
 
 def test_files_with_mistakes_do_not_keep_anybody_from_his_mounts(app: App) -> None:

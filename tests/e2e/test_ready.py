@@ -161,7 +161,7 @@ def test_a_rolling_restart_halts_at_who_is_not_ready_in_time_and_shows_its_last_
     assert done.returncode == 1
     assert "web.1 | booting" in done.stderr
     assert "not ready in time" in done.stderr
-    supervisor.wait_for(r"rolling restart halted: the new web\.1 is not ready in time; 1 left as they were")
+    supervisor.wait_for(r"rolling restart halted: the new web\.1 is not ready in time; 1 left as it was")
     assert app.instances()["web.2"]["pid"] == before["web.2"]["pid"]
     app.write("procsup.toml", 'ready = "port"\n')
     app.ok("reload")

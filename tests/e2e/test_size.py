@@ -1,12 +1,14 @@
 """`size`, `memory` and `cpu` in procsup.toml, where no control groups are ours: the memory is watched.
 
-The looks come every five seconds, so the first two of these tests take longer than others.
+The looks come every five seconds, so the first three of these tests take longer than others, up to 20 s.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import signal
 import sys
 import time
 from pathlib import Path
@@ -59,7 +61,7 @@ def test_a_type_over_its_memory_is_restarted_in_its_own_way_one_instance_at_a_ti
         supervisor.wait_for(r"web\.\d +\| ready", times)
     record_property("over their memory: two instances replaced, in turn, after", in_words(time.monotonic() - begun))
     text = supervisor.text
-    turns = re.findall(r"(web\.\d) has (\d+) MiB, the limit is 60 MiB; restarting it", text)
+    turns = re.findall(r"(web\.\d) has (\d+) MiB, the limit is 60 MiB; stopping it \(to give it more: ", text)
     assert sorted(name for name, _ in turns) == ["web.1", "web.2"]
     assert all(80 <= int(taken) < 120 for _, taken in turns)
     assert text.count("| bye") == 2, "they were not asked to stop"
@@ -70,6 +72,39 @@ def test_a_type_over_its_memory_is_restarted_in_its_own_way_one_instance_at_a_ti
     assert re.fullmatch(r"restarted: \d+ MiB, the limit is 60 MiB", web["why"])
     assert (web["restarts"], small["restarts"], small["why"]) == (1, 0, None)
     assert web["limits"] == {"memory": 60 << 20, "cpu": None, "enforced": []}
+    supervisor.stop()
+
+
+LEAK = """\
+import signal, sys
+held = bytearray()
+def grow(*_):
+    held.extend(b"x" * (80 << 20))
+    print("grown", flush=True)
+signal.signal(signal.SIGUSR1, grow)
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+print("ready", flush=True)
+while True:
+    signal.pause()
+"""
+
+
+def test_who_leaks_slowly_is_replaced_without_a_gap_where_a_surge_asks_for_that(app: App) -> None:
+    app.environment["PROCSUP_PORTABLE"] = "1"
+    app.write("leak.py", LEAK)
+    app.write("Procfile", f"web: exec {shlex.join([sys.executable, '-I', 'leak.py'])}\n")
+    app.write("procsup.toml", '[processes.web]\nmemory = "60M"\nsurge = 1\n')
+    supervisor = app.start()
+    supervisor.wait_for("ready")
+    app.until(lambda found: found["web.1"]["uptime"] > 10.5)  # so long it is good, and has been seen to be
+    os.kill(app.instances()["web.1"]["pid"], signal.SIGUSR1)
+    supervisor.wait_for(r"web\.1 has \d+ MiB, the limit is 60 MiB; restarting it")
+    supervisor.wait_for("web.1 started", 2)
+    text = supervisor.text
+    assert text.index("web.2 started") < text.index("web.1 stopping") < text.rindex("web.1 started")
+    found = app.until_running("web.1")["web.1"]
+    assert found["restarts"] == 1
+    assert found["why"].startswith("restarted: ")
     supervisor.stop()
 
 
@@ -87,9 +122,16 @@ def test_other_limits_are_taken_over_by_a_reload_without_a_restart(hogs: App) ->
     supervisor.wait_for("warning: cpu of web is not limited: ")
     supervisor.wait_for("reloaded Procfile: 1 change$")
     assert hogs.instances()["web.1"]["limits"] == {"memory": 60 << 20, "cpu": 0.5, "enforced": []}
-    supervisor.wait_for(r"web\.1 has \d+ MiB, the limit is 60 MiB; restarting it")
-    supervisor.wait_for(r"web\.1 stopping")
-    assert supervisor.text.index("web.1 has ") < supervisor.text.index("web.1 stopping"), "the reload has restarted it"
+    ended = r"web\.1 ended: over its memory limit: \d+ MiB, the limit is 60 MiB; "
+    supervisor.wait_for(f"{ended}restarting")
+    supervisor.wait_for("web.1 started", 2)
+    assert supervisor.text.index("web.1 has ") < supervisor.text.rindex("web.1 started"), "the reload has restarted it"
+    # Its start alone is too much: that is no reason to start it for ever at full speed.
+    supervisor.wait_for(f"{ended}next try in 1 s")
+    supervisor.wait_for("ready", 3)
+    found = hogs.until_running("web.1")["web.1"]
+    assert found["restarts"] == 2
+    assert re.fullmatch(r"restarted: \d+ MiB, the limit is 60 MiB", found["why"])
     assert hogs.ok("reload").startswith("  keep")
     hogs.write("procsup.toml", "")
     hogs.ok("reload")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -12,6 +13,7 @@ import pytest
 
 from tests.e2e.app import COMMAND, App
 from tests.e2e.screen import Screen
+from tests.faults.needs import needs
 
 DEBUGGED = """\
 import os, signal
@@ -61,6 +63,67 @@ def test_a_program_is_debugged_with_pdb_from_another_terminal(debugged: App, scr
     assert terminal.as_before()
     supervisor.wait_for(r"web\.1 +\| the answer is 42$")  # no carriage return, and the prefix as ever
     assert supervisor.stop() == 0
+
+
+@needs(shutil.which("irb") is not None, "there is no irb: apt-get install ruby")
+def test_irb_is_talked_to_resized_left_and_found_again(app: App, screen: NewScreen) -> None:
+    """An editor of lines that asks the terminal where its cursor is, and draws anew what is typed."""
+    app.environment["HOME"] = str(app.folder)  # it keeps a history
+    app.write("Procfile", "web: irb -f --nocolorize\n")
+    app.start("--tty", "web")
+    app.until_running("web.1")  # it asks before it prompts, and waits for somebody who answers
+    first = screen("attach", "web", size=(30, 90))
+    first.wait_for(r"irb\(main\):001:0> ")
+    first.type("1+1\r")
+    first.wait_for(r"=> 2\r\n[^=]*irb\(main\):002:0> ")
+    first.resize(40, 120)
+    first.type("STDIN.winsize\r")
+    first.wait_for(r"=> \[40, 120\]\r\n[^=]*irb\(main\):003:0> ")
+    first.type("kept = 6*7\r")
+    first.wait_for(r"=> 42")
+    first.type("\x1d")  # while it asks where the cursor is
+    assert first.end() == 0
+    assert first.as_before()
+    pid = app.until_running("web.1")["web.1"]["pid"]
+    again = screen("attach", "web", size=(40, 120))
+    again.type("kept+1\r")
+    again.wait_for("=> 43")
+    again.type("exit\r")
+    again.wait_for(r"(?s)005:0> exit.*irb\(main\):001:0> ")
+    assert app.until(lambda found: found["web.1"]["pid"] not in (None, pid))
+
+
+ASKING = """\
+import sys, tty
+tty.setcbreak(0)
+print("\\x1b[6n", end="", flush=True)
+answer = b""
+while not answer.endswith(b"R"):
+    answer += sys.stdin.buffer.read1(1)
+print("it is at", answer[2:-1].decode(), flush=True)
+typed = b""
+while not typed.endswith(b"."):
+    typed += sys.stdin.buffer.read1(1)
+print("typed", typed, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_what_a_program_asks_the_terminal_is_answered_once(app: App, screen: NewScreen) -> None:
+    """By the first who comes; the next one's terminal would answer into what is typed then."""
+    app.write("asking.py", ASKING)
+    app.write("Procfile", f"web: {sys.executable} asking.py\n")
+    app.start("--tty", "web")
+    app.until_running("web.1")
+    first = screen("attach", "web")
+    first.wait_for("it is at 1;1")
+    first.type("\x1d")
+    assert first.end() == 0
+    again = screen("attach", "web")
+    again.wait_for("it is at 1;1")
+    assert "\x1b[6n" not in again.text
+    again.type("hello.")
+    again.wait_for("typed b'hello\\.'")
 
 
 def test_several_watch_and_a_newcomer_sees_what_is_there(debugged: App, screen: NewScreen) -> None:

@@ -5,10 +5,12 @@ Each takes some seconds, since all of these engines wait a second before they st
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +19,7 @@ import pytest
 
 from tests.e2e.app import App, alive
 from tests.export.engines import RUNIT, S6, SUPERVISORD, Engine
-from tests.export.example import free_port, until
+from tests.export.example import HARD_NAME, free_port, until
 from tests.export.test_running import each_engine
 from tests.faults.needs import needs
 
@@ -140,9 +142,49 @@ def test_supervisord_hands_its_socket_on_to_all_copies(rules: Rules) -> None:
         until(lambda: _asked(port) == "web.2")
 
 
-def _asked(port: int) -> str:
+def test_supervisord_finds_its_scripts_and_sockets_in_a_folder_of_any_name(rules: Rules) -> None:
+    """With all that means something to its reader of files, to its expansion and to its reader of words."""
+    app = App(rules.out.parent / "d")
+    app.write("accept.py", _ACCEPT)
+    app.write("Procfile", "web: python3 accept.py\nplain: echo $$ >$OUT/plain; exec sleep 1000\n")
+    hard = "a ;%(here)s %s" + HARD_NAME + " "
+    (app.folder / hard).mkdir()
+    settings = f'app = "Export example"\n[env]\nOUT = "{rules.out}"\n[processes.web]\nsocket = {{}}\n'
+    app.write("procsup.toml", settings.replace("{}", json.dumps(f"{hard}/;s", ensure_ascii=False)))
+    exported = app.folder / hard
+    done = app.run("export", "supervisord", str(exported))
+    assert (done.returncode, done.stderr) == (0, "")
+    include = done.stdout.partition("; next: add ")[2].partition(" to files= in [include]")[0]
+    main = rules.out.parent / "main"
+    main.mkdir()
+
+    def command(folder: Path) -> list[str]:
+        conf = folder / "supervisord.conf"
+        conf.write_text(
+            "[supervisord]\nnodaemon=true\nlogfile=/dev/null\nlogfile_maxbytes=0\npidfile=supervisord.pid\n"
+            f"childlogdir=.\n[include]\nfiles={include}\n"
+        )
+        return [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(conf)]
+
+    with SUPERVISORD._replace(command=command).running(main):
+        until(lambda: _asked(str(exported / ";s")) == "web.1")
+        until(lambda: len(rules.lines("plain")) == 1)
+
+
+def test_a_folder_that_supervisord_cannot_be_told_of_is_refused(rules: Rules) -> None:
+    rules.write("Procfile", "web: true\n")
+    done = rules.run("export", "supervisord", str(rules.exported / "100%\n"))
+    assert done.returncode == 2
+    assert "supervisord would not find the scripts there" in done.stderr
+    assert not rules.exported.exists()
+    assert rules.run("export", "supervisord", str(rules.exported / "two\nlines")).returncode == 0
+
+
+def _asked(where: int | str) -> str:
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=5) as connected:
+        with socket.socket(socket.AF_UNIX if isinstance(where, str) else socket.AF_INET) as connected:
+            connected.settimeout(5)
+            connected.connect(where if isinstance(where, str) else ("127.0.0.1", where))
             return connected.recv(100).decode()
     except OSError:
         return ""
