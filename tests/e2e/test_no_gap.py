@@ -25,7 +25,7 @@ RATE = 200  # requests a second
 BESIDE = Path(sys.executable).parent
 BROKEN = "test ! -e broken || {{ echo no database; {}; }}; "
 GUNICORN = shlex.quote(str(BESIDE / "gunicorn")) + " --threads 4 shop_page:wsgi"
-UVICORN = shlex.quote(str(BESIDE / "uvicorn")) + " --fd 3 --lifespan off shop_page:asgi"
+UVICORN = shlex.quote(str(BESIDE / "uvicorn")) + " --fd 3 --timeout-graceful-shutdown 10 --lifespan off shop_page:asgi"
 pytestmark = needs(
     all(map(find_spec, ("gunicorn", "uvicorn"))),
     "gunicorn and uvicorn are not installed: pip install procsup[examples]",

@@ -151,11 +151,11 @@ def test_a_stranger_cannot_say_that_it_is_ready(app: App) -> None:
     assert supervisor.stop() == 0
 
 
-def test_another_instance_cannot_either(app: App) -> None:
+def test_another_instance_that_lives_cannot_either(app: App) -> None:
     supervisor = start(app, "notify")
-    app.write("say.py", SAYS)
+    app.write("say.py", f"{SAYS}import signal\nprint('said', flush=True)\nsignal.pause()\n")
     app.write("Procfile", (app.folder / "Procfile").read_text() + "other: sh other\n")
-    app.write("other", f"{sys.executable} -IS say.py {address(app)} READY=1\necho said\nexec sleep 1000\n")
+    app.write("other", f"exec {sys.executable} -IS say.py {address(app)} READY=1\n")
     app.ok("reload")
     app.ok("scale", "other=1")
     supervisor.wait_for("said")

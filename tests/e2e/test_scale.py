@@ -210,7 +210,7 @@ def test_a_supervisor_killed_while_it_scales_leaves_the_old_formation_or_the_new
     ("arguments", "says"),
     [
         (("wroker=2",), 'did you mean "worker"?'),
-        (("worker=-2",), "worker has 1 instances"),
+        (("worker=-2",), "worker has 1 instance;"),
         (("worker=2", "web=-5"), "cannot be taken away"),
         (("worker=10000",), "instances in all are too many"),
         (("worker=99999999999999999999",), "write a smaller number"),

@@ -116,3 +116,9 @@ def test_who_is_not_root_exports_what_runs_as_that_user() -> None:
         found = [file.content.decode() for file in engine.write(app).files.values()]
         assert sum(line in text.splitlines() or "id -u somebody" in text for text in found) == 1
         assert any("other" in text for text in found)
+
+
+def test_units_that_are_where_systemd_looks_need_no_copying() -> None:
+    export = systemd.write(take("web: server\n"))
+    assert "cp -r" in export.next
+    assert export.placed["/etc/systemd/system"] == "systemctl daemon-reload && systemctl enable --now shop.target"
