@@ -30,11 +30,15 @@ class May(NamedTuple):
 # Of the standard library, what only some may use; the rest is free for all but core.
 RESTRICTED = ("asyncio", "time", "datetime", "subprocess", "multiprocessing", "threading", "logging")
 
+# The base of plain values, which is as pure as core and in which there is nothing but that.
+EVERYBODY_MAY = ("procsup.value",)
+
 # The longest prefix of a module's name decides. A name in `ours` stands for all below it.
 RULES: dict[str, May] = {
     "procsup": May(),
     "procsup.__main__": May(ours=("procsup.cli.main",)),
     "procsup.errors": May(),
+    "procsup.value": May(),
     "procsup.core": May(ours=("procsup.core",)),
     "procsup.config": May(ours=("procsup.config", "procsup.errors")),
     "procsup.config.dotenv_file": May(ours=("procsup.config", "procsup.errors"), others=("dotenv",)),
@@ -76,7 +80,7 @@ RULES: dict[str, May] = {
 for _room in ("usage", "tree"):
     RULES[f"procsup.runtime.{_room}"] = RULES["procsup.runtime"]._replace(others=("psutil",))
 
-RULES["procsup.runtime.watching"] = RULES["procsup.runtime"]._replace(others=("watchfiles",))
+RULES["procsup.runtime.changes"] = RULES["procsup.runtime"]._replace(others=("watchfiles",))
 
 # The resolver cannot be asked without waiting; a thread of the loop's own would be waited for at the end.
 RULES["procsup.output.syslog_link"] = May(
@@ -149,10 +153,11 @@ def breaks(module: str, found: Import) -> str | None:
     if found.module.startswith("."):
         return "relative imports hide who imports whom"
     if found.top == "procsup":
-        return None if below(found.module, may.ours) or below(found.full, may.ours) else f"may not import {found.full}"
+        ours = (*may.ours, *EVERYBODY_MAY)
+        return None if below(found.module, ours) or below(found.full, ours) else f"may not import {found.full}"
     if found.top not in sys.stdlib_module_names:
         return None if found.top in may.others else f"may not import {found.top}"
-    if below(module, ("procsup.core",)):
+    if below(module, ("procsup.core", *EVERYBODY_MAY)):
         return None if found.module in CORE_MAY_USE else f"core may not import {found.module}"
     return f"may not import {found.top}" if found.top in RESTRICTED and found.top not in may.restricted else None
 
@@ -277,10 +282,33 @@ _RARELY = tuple(
 )  # fmt: skip
 
 
+_RARELY_AT_REST = tuple(
+    f"procsup.{each}"
+    for each in (
+        "config.globs", "config.readiness", "config.settings_file", "config.settings_values", "output.bounded_file",
+        "output.files", "output.foot", "output.journal", "output.raw_mode", "output.recollection", "output.syslog",
+        "runtime.changes", "runtime.document_reader", "runtime.focus", "runtime.heirlooms", "runtime.mounts",
+        "runtime.probes", "runtime.release", "runtime.successor", "runtime.taking_over", "runtime.users",
+    )
+)  # fmt: skip
+
+
 def test_the_first_child_is_started_before_what_only_the_loop_needs_is_loaded() -> None:
     heavy = ("asyncio", "tomllib", "rich", "psutil", "dotenv", "dataclasses", "subprocess", "socket", "json", *_RARELY)
     program = (
         "import sys; import procsup.runtime.run, procsup.runtime.beginning;"
+        f"print(*[name for name in {heavy!r} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_a_supervisor_at_rest_has_loaded_nothing_that_nobody_asked_for() -> None:
+    """Of what writes its memory down for an upgrade all has to be there, and nothing of what reads it."""
+    heavy = ("fnmatch", "queue", "rich", "psutil", "termios", "tomllib", *_RARELY_AT_REST)
+    program = (
+        "import sys; import procsup.cli.start, procsup.runtime.run, procsup.runtime.supervise;"
+        "procsup.runtime.upgrade.Upgrader.prepare();"
         f"print(*[name for name in {heavy!r} if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

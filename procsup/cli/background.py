@@ -51,8 +51,8 @@ def become_background(report: int, log: str, project: Project, read: ProjectRead
         say(failed=failed, over=over)
 
     try:
-        style = options.style._replace(color=False, terminal=False)
-        code = run(project, read, options._replace(style=style, log=log, on_up=up), environment())
+        style = options.style.but(color=False, terminal=False)
+        code = run(project, read, options.but(style=style, log=log, on_up=up), environment())
         say(failed=[], over=True)
     except ProcsupError as error:
         code = error.exit_code

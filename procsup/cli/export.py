@@ -61,14 +61,14 @@ def export(
 
     if image is not None and engine not in WITH_IMAGE:
         raise UsageError(f"{engine} runs no containers, so it has no use for --image; leave it out")
-    project = common._replace(env_override=True).read_project(port)
+    project = common.but(env_override=True).read_project(port)
     counts = parse_formation(
         formation, [each.name for each in project.types], project.procfile, not_by_all=project.releases
     )
     # What differs from the shell is said below, in words that fit an export.
     warnings = [text for text in project.warnings if text not in project.environment.conflicts]
     if common.app is not None:
-        project = project._replace(app=common.app)
+        project = project.but(app=common.app)
     taken, notes = _picture(project, counts)
     taken = taken._replace(image=image or "", folder=os.path.abspath(folder))
     found: Engine = import_module(f"procsup.export.{engine}")

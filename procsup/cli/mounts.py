@@ -81,7 +81,7 @@ def _named(common: Common, root: str) -> set[tuple[str, str]] | None:
     if common.procfile == STDIN:
         return None
     try:
-        project = (common if common.procfile else common._replace(root=root)).read_project()
+        project = (common if common.procfile else common.but(root=root)).read_project()
     except ProcsupError:
         return None
     return {(each.name, mount) for each in project.types for mount in project.settings.of(each.name).mounts}

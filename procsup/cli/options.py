@@ -6,11 +6,12 @@ import os
 from collections.abc import Callable, Mapping
 from functools import update_wrapper
 from math import isfinite
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from procsup.errors import ConfigError, NotRunning, ProcsupError
+from procsup.value import Value
 
 if TYPE_CHECKING:
     from procsup.config.location import Location
@@ -68,7 +69,7 @@ def flat(lists: tuple[tuple[str, ...], ...]) -> tuple[str, ...]:
     return tuple(item for items in lists for item in items)
 
 
-class Common(NamedTuple):
+class Common(Value):
     """Which project is meant: what stands before the command counts where nothing stands behind it."""
 
     procfile: str | None = None
@@ -112,13 +113,13 @@ class Common(NamedTuple):
         if self.app is not None:
             return find_supervisor(environment(), os.geteuid(), "", app=self.app)
         try:
-            root, chosen = self.locate()
+            found = self.locate()
         except ConfigError as error:  # it may run all the same, and should be possible to stop
             try:
                 return find_supervisor(environment(), os.geteuid(), working_folder())
             except NotRunning:
                 raise error from None
-        return find_supervisor(environment(), os.geteuid(), working_folder(), root if chosen else None)
+        return find_supervisor(environment(), os.geteuid(), working_folder(), found.root if found.chosen else None)
 
 
 def connect_to(root: str) -> Client:
@@ -186,7 +187,7 @@ def _with_common(function: Command) -> Command:
         before: Common = ctx.obj if isinstance(ctx.obj, Common) else Common()
         here = {key: params.pop(key) for key in Common._fields if key in params}
         chosen = {key: value for key, value in here.items() if value and not _typed_before(ctx, key)}
-        return function(before._replace(**chosen), **params)
+        return function(before.but(**chosen), **params)
 
     return update_wrapper(command, function)
 

@@ -123,4 +123,4 @@ def for_journal(style: Style, app: str) -> Style:
 
     if not leads_to_journal(named):
         return style
-    return style._replace(format="journal", app=app, color=False, timestamps=False)
+    return style.but(format="journal", app=app, color=False, timestamps=False)

@@ -104,7 +104,7 @@ def start(
         return _detach(project, read, options)
     from procsup.runtime.run import run
 
-    options = options._replace(style=for_journal(options.style, project.app))
+    options = options.but(style=for_journal(options.style, project.app))
     return run(project, read, options, environment())
 
 

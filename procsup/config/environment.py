@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import chain
 from types import MappingProxyType
-from typing import NamedTuple
 
 from procsup.config.files import owner_warning, read_file
 from procsup.errors import ConfigError, Problem
+from procsup.value import Value
 
 INHERITED = "inherited environment"
 
 
-class EnvFile(NamedTuple):
+class EnvFile(Value):
     """A .env file to read; one that is not required may be missing."""
 
     path: str
@@ -24,7 +24,7 @@ class EnvFile(NamedTuple):
     required: bool = False
 
 
-class Binding(NamedTuple):
+class Binding(Value):
     """One NAME=value of a .env file, with ${…} resolved."""
 
     name: str
@@ -32,14 +32,14 @@ class Binding(NamedTuple):
     line: int
 
 
-class Origin(NamedTuple):
+class Origin(Value):
     """One place that has a value for a name."""
 
     where: str
     value: str
 
 
-class Environment(NamedTuple):
+class Environment(Value):
     """`layers` are (what it is, its bindings) strongest first; a file's bindings run from last to first."""
 
     values: Mapping[str, str]

@@ -14,9 +14,9 @@ import errno
 import os
 import stat
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from procsup.config.shellwords import evaluate
+from procsup.value import Value
 
 SHELL = "/bin/sh"
 
@@ -39,7 +39,7 @@ _STEERING = ("IFS", "SHELLOPTS", "BASHOPTS", "BASH_COMPAT")
 _EXPORTED_FUNCTION = "BASH_FUNC_"  # bash takes these as commands
 
 
-class Command(NamedTuple):
+class Command(Value):
     """argv as handed to exec; `shell` says that it is /bin/sh with the text of the command."""
 
     argv: tuple[str, ...]

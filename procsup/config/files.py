@@ -11,9 +11,9 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import NamedTuple
 
 from procsup.errors import ConfigError, Problem
+from procsup.value import Value
 
 MAX_SIZE = 8 * 1024 * 1024  # no Procfile or .env comes near; /dev/zero and a log file given by mistake do
 
@@ -21,7 +21,7 @@ MAX_SIZE = 8 * 1024 * 1024  # no Procfile or .env comes near; /dev/zero and a lo
 _at_once = ContextVar("at_once", default=False)
 
 
-class Content(NamedTuple):
+class Content(Value):
     """A file's bytes, with the ownership of what they were read from."""
 
     data: bytes

@@ -7,9 +7,9 @@ are only checked for their form.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
 
 from procsup.errors import UsageError, unknown_name
+from procsup.value import Value
 
 ALL = "all"
 MAX_COUNT = 10_000
@@ -17,12 +17,12 @@ _NAME_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 _MAX_NAME = 63
 
 
-class ScaleChange(NamedTuple):
+class ScaleChange(Value):
     """`count` is signed where it is relative; the type may be "all"."""
 
     type: str
     relative: bool
-    count: int  # type: ignore[assignment]  # a tuple's count() is of no use here
+    count: int
 
 
 def parse_formation(

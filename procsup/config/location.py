@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from procsup.config.files import MAX_SIZE
 from procsup.errors import UsageError
+from procsup.value import Value
 
 STDIN = "-"
 DEFAULT_PROCFILE = "Procfile"
 
 
-class Location(NamedTuple):
+class Location(Value):
     """`chosen` says that something named it; else it is only the folder where one happens to be."""
 
     root: str

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from procsup.config.environment import EnvFile, Environment, load_environment
 from procsup.config.location import DEFAULT_PROCFILE, STDIN, find_root, named_procfile
 from procsup.errors import UsageError
+from procsup.value import Value
 
 STDIN_SHOWN = "<stdin>"
 
 
-class Found(NamedTuple):
+class Found(Value):
     """The Procfile by its path and by the name a person knows it by; nothing of it is read yet."""
 
     root: str

@@ -7,13 +7,12 @@ is the shell's and is not looked into here, except to join lines that end in a b
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from procsup.config.advice import advise
 from procsup.config.text import decode_lines
 from procsup.errors import ConfigError, Problem
+from procsup.value import Value
 
 _BLANKS = " \t\r\f\v"  # not str.strip()'s idea: a no-break space is a mistake to be shown, not white space
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,63}\Z")
@@ -21,7 +20,7 @@ _MARKER = re.compile(r"(?:<{7}|\|{7}|={7}|>{7})(?:[ \t]|\Z)")
 _LONGEST_NAME = 63  # a DNS label's length: Kubernetes and systemd exports need one
 
 
-class Entry(NamedTuple):
+class Entry(Value):
     """One process type; `line` is where its name stands."""
 
     name: str
@@ -29,7 +28,7 @@ class Entry(NamedTuple):
     line: int
 
 
-class Procfile(NamedTuple):
+class Procfile(Value):
     """A file without errors; `warnings` are what `check` has to say about it."""
 
     file: str
@@ -37,7 +36,7 @@ class Procfile(NamedTuple):
     warnings: tuple[Problem, ...]
 
 
-class _LogicalLine(NamedTuple):
+class _LogicalLine(Value):
     """A line with its continuations joined; remembers where each part came from."""
 
     text: str
@@ -46,7 +45,7 @@ class _LogicalLine(NamedTuple):
 
     def place(self, offset: int) -> tuple[int, int]:
         """Line and column (from 1) of an offset in the joined text."""
-        index = bisect_right(self.starts, offset) - 1
+        index = sum(start <= offset for start in self.starts) - 1
         return self.number + index, offset - self.starts[index] + 1
 
 

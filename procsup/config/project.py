@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 from procsup.config.environment import EnvFile, Environment, load_environment
 from procsup.config.files import owner_warning, read_file
@@ -19,12 +18,13 @@ from procsup.config.procfile import Procfile, parse_procfile
 from procsup.config.settings import FILE, STARTED_WITH, Settings
 from procsup.config.type_environment import Files, TypeEnvironments
 from procsup.errors import ConfigError, Problem, unknown_name
+from procsup.value import Value
 
 _BY_DEFAULT = 1
 _RELEASE = "release"  # a one-off by the platforms' convention, so none of it runs unless asked for
 
 
-class ProjectOptions(NamedTuple):
+class ProjectOptions(Value):
     """The options common to all commands that read the project, and --port."""
 
     procfile: str | None = None
@@ -35,7 +35,7 @@ class ProjectOptions(NamedTuple):
     port: int | None = None
 
 
-class ProcessType(NamedTuple):
+class ProcessType(Value):
     """One line of the Procfile; `position` counts from 0 and decides its ports."""
 
     name: str
@@ -44,7 +44,7 @@ class ProcessType(NamedTuple):
     line: int
 
 
-class Project(NamedTuple):
+class Project(Value):
     """`warnings` are for every start, `check_warnings` for `check` alone; `procfile` is as a person would name it."""
 
     root: str

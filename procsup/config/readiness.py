@@ -7,28 +7,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from procsup.config.settings import Check, Settings
 from procsup.config.settings_values import Schema, Unfit, short
 from procsup.errors import advice
-
-if TYPE_CHECKING:
-    from procsup.config.settings import Settings
 
 _PATH = r"/[!-~]*"
 _READY = 'one of "port", "http /PATH", "log REGEX" and "notify"'
 READY: Schema = {"type": "string", "pattern": rf"^(port|notify|http +{_PATH}|log +\S.*)$"}
 LIVE: Schema = {"type": "string", "pattern": rf"^http +{_PATH}$"}
-
-
-class Check(NamedTuple):
-    """`kind` is port, http, log or notify; `what` the path or the expression."""
-
-    kind: str
-    what: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.what}".rstrip()
 
 
 def ready_check(value: object) -> Check:

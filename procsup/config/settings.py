@@ -7,10 +7,8 @@ Keys at the top are defaults for every process type; a `[processes.NAME]` table 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
 
-if TYPE_CHECKING:
-    from procsup.config.readiness import Check
+from procsup.value import Value
 
 FILE = "procsup.toml"
 # Seconds, where the file does not say.
@@ -22,14 +20,14 @@ def mount_variable(name: str) -> str:
     return MOUNT + name.upper().replace("-", "_")
 
 
-class Step(NamedTuple):
+class Step(Value):
     """One step of a stop: a signal, and the seconds before the next; None where the type's grace is meant."""
 
     signal: int
     wait: float | None
 
 
-class Limits(NamedTuple):
+class Limits(Value):
     """What one instance may use: `memory` in bytes, `cpu` in cores; None where there is no limit."""
 
     memory: int | None = None
@@ -44,10 +42,20 @@ SIZES: Mapping[str, Limits] = {
 }
 
 
-class TypeSettings(NamedTuple):
+class Check(Value):
+    """How one learns that a process is ready, or still answers: by port, http, log or notify; `what` says more."""
+
+    kind: str
+    what: str = ""  # the path, or the expression
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.what}".rstrip()
+
+
+class TypeSettings(Value):
     """What holds for one process type; None or nothing where the file does not say."""
 
-    count: int | None = None  # type: ignore[assignment]  # a tuple's count() is of no use here
+    count: int | None = None
     restart: str | None = None
     max_restarts: int | None = None
     restart_window: float | None = None
@@ -87,7 +95,7 @@ QUIET = "quiet"
 NEXT_START = "takes effect when procsup is stopped and started"
 
 
-class Settings(NamedTuple):
+class Settings(Value):
     """`places` tells for (type, key) and ("", key) where the value stands, as `procsup.toml:3`.
 
     `read_from` is the file as a person would name it; None where there is none.

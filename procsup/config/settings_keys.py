@@ -6,7 +6,6 @@ A key at the top of the file is every process type's default; in `[processes.NAM
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from procsup.config import readiness
 from procsup.config import settings_values as may_be
@@ -14,12 +13,13 @@ from procsup.config.formation import MAX_COUNT
 from procsup.config.globs import GLOBS, globs
 from procsup.config.settings import SIZES
 from procsup.config.settings_values import Reader, Schema
+from procsup.value import Value
 
 RESTARTS = ("always", "on-failure", "never")
 PROCESSES = "processes"
 
 
-class Key(NamedTuple):
+class Key(Value):
     """`read` gives the value to use, or raises Unfit with what is wanted in its place; `schema` says the same."""
 
     doc: str

@@ -8,9 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from procsup.config.project import Project
-from procsup.config.readiness import Check
 from procsup.config.secrets import mask_text, masked
-from procsup.config.settings import Limits, Settings, Step, TypeSettings
+from procsup.config.settings import Check, Limits, Settings, Step, TypeSettings
 from procsup.config.settings_keys import OF_A_TYPE, OF_THE_APP
 from procsup.config.settings_values import SIZE
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import chain
-from typing import NamedTuple
 
 from procsup.config.environment import Binding, Environment, Origin
 from procsup.config.settings import Settings
+from procsup.value import Value
 
 # Of one type: its extra .env files, each the name it is known by and its bindings, in the order in which they are read.
 Files = tuple[tuple[str, tuple[Binding, ...]], ...]
 
 
-class TypeEnvironments(NamedTuple):
+class TypeEnvironments(Value):
     """All of a project's types; `files` are the `env_file` of each."""
 
     environment: Environment

@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import socket
 import stat
-from typing import NamedTuple
 
 from procsup.control.address import make_private
 from procsup.errors import AlreadyRunning, ProcsupError
+from procsup.value import Value
 
 # Commands that arrive while the loop is busy wait here; more than this many at once get EAGAIN.
 _BACKLOG = 128
 
 
-class Listener(NamedTuple):
+class Listener(Value):
     socket: socket.socket
     path: str
     inode: tuple[int, int]

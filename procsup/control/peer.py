@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 import struct
 import sys
-from typing import NamedTuple
+
+from procsup.value import Value
 
 # macOS (sys/un.h): the level, and the names of the two questions.
 _SOL_LOCAL = 0
@@ -13,7 +14,7 @@ _LOCAL_PEERCRED = 1
 _LOCAL_PEERPID = 2
 
 
-class Peer(NamedTuple):
+class Peer(Value):
     pid: int  # 0 where it cannot be known, as of a process outside our container
     uid: int
 

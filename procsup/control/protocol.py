@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
 
 from procsup.control.parameters import (
     LONGEST_NAME,
@@ -27,6 +26,7 @@ from procsup.control.parameters import (
     some_names,
     text,
 )
+from procsup.value import Value
 
 MAX_MESSAGE = 1024 * 1024  # bytes, the newline included
 _LONGEST_ID = 256
@@ -55,13 +55,13 @@ class Refused(Exception):
 # --- the table ---
 
 
-class Parameter(NamedTuple):
+class Parameter(Value):
     check: Callable[[object, str], None]
     required: bool = True
     default: object = None
 
 
-class Method(NamedTuple):
+class Method(Value):
     """`repeatable`: it changes nothing, so it may be carried out a second time."""
 
     doc: str
@@ -171,7 +171,7 @@ def _short(text: str) -> str:
 # --- messages ---
 
 
-class Request(NamedTuple):
+class Request(Value):
     id: Id
     wants_answer: bool  # a request without an id is a notification: carried out, never answered
     method: str
@@ -234,7 +234,7 @@ def _checked_id(value: object) -> Id:
     raise Refused(INVALID_REQUEST, f"an id is a whole number or a string, of at most {_LONGEST_ID} characters")
 
 
-class Notification(NamedTuple):
+class Notification(Value):
     """What a stream consists of. `raw` follows it as it is, and its length is the parameter of that name.
 
     As text in JSON, output in bulk would cost ten times what reading it from the child does.

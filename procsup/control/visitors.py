@@ -7,17 +7,17 @@ a stream is told, and asks again from where it was. Only orders have to be carri
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from procsup.control.connection import Connection
 from procsup.control.protocol import METHODS, Id, Notification, Refused, parse_request
 from procsup.control.protocol import request as encode_request
+from procsup.value import Value
 
 # To one who follows a stream: it has ended only because another version goes on with it.
 RESUMED = "resumed"
 
 
-class Visitor(NamedTuple):
+class Visitor(Value):
     """`unsent` is what it is still to be told, `unread` what it has asked that nobody has carried out.
 
     `waits`: it has asked for the upgrade itself, by a request of that `number`. `since`: the first of `unread` has been

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from procsup.core.model import Exit, Fault, Formation, InstanceName
-from procsup.core.value import Value
+from procsup.value import Value
 
 
 class Spawn(Value):

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from procsup.core.model import Exit, Formation, InstanceName
 from procsup.core.rules import ProcessType
-from procsup.core.value import Value
+from procsup.value import Value
 
 # Facts
 
@@ -73,7 +71,7 @@ class DeadlineReached(Value):
 # Requests
 
 
-class ScaleChange(NamedTuple):
+class ScaleChange(Value):
     """`type=amount`, or by `amount` more or fewer where it is relative."""
 
     type: str

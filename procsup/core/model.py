@@ -13,7 +13,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from procsup.core.rules import ProcessType, StopPlan
-from procsup.core.value import Value
+from procsup.value import Value
 
 
 class RequestRefused(Exception):

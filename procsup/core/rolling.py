@@ -13,7 +13,7 @@ from procsup.core.actions import Action, RollingHalted, Tell
 from procsup.core.model import Clearing, Exit, Instance, InstanceName, Running, Wish
 from procsup.core.roster import Roster
 from procsup.core.rules import ProcessType
-from procsup.core.value import Value
+from procsup.value import Value
 
 # Without a readiness check, a copy that lived so long is taken for good (supervisord's startsecs).
 PROVEN_AFTER = 1.0

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import signal
 from enum import Enum
-from typing import NamedTuple
 
-from procsup.core.value import Value
+from procsup.value import Value
 
 # Between SIGKILL and the words "cannot be killed": a process in uninterruptible sleep, or out of our reach. With a last
 # look at what is left, a supervisor is out five seconds after its grace.
@@ -35,7 +34,7 @@ class RestartRule(Value):
         return self.policy is RestartPolicy.NEVER and not self.alone
 
 
-class StopStep(NamedTuple):
+class StopStep(Value):
     """One step of a stop: send `signal`, then wait so many seconds before the next step."""
 
     signal: int

@@ -17,7 +17,7 @@ from procsup.core.roster import Roster
 from procsup.core.rules import ProcessType
 from procsup.core.supervisor import Supervisor
 from procsup.core.turns import Turns
-from procsup.core.value import Value
+from procsup.value import Value
 
 
 class InstanceMemory(Value):

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import NamedTuple
 
-from procsup.config.readiness import Check
+from procsup.config.settings import Check
 from procsup.errors import UsageError
 from procsup.export.model import App, Mount, Type
 from procsup.export.unsaid import is_text, lost_sentence

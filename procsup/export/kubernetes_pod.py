@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import signal
 
-from procsup.config.readiness import Check
-from procsup.config.settings import Step
+from procsup.config.settings import Check, Step
 from procsup.export import container
 from procsup.export.dns_names import dns_names
 from procsup.export.model import App, Type

@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
-from procsup.config.readiness import Check
-from procsup.config.settings import Limits, Step
+from procsup.config.settings import Check, Limits, Step
 from procsup.config.settings_shown import Said
 
 PUBLIC = 0o644

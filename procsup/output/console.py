@@ -9,7 +9,6 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable
 
-from procsup.output.foot import Foot
 from procsup.output.formats import make_format, own_source
 from procsup.output.sink import Buffer, Sink, open_stdout
 from procsup.output.source import Source
@@ -45,7 +44,11 @@ class Console:
         self._writer = Writer(loop, sink or open_stdout(fd), self._drained, on_broken, on_trouble)
         self._format = make_format(style)
         self._own = own_source()
-        self._foot = Foot(loop, fd, self._writer.write, self._may_show_foot) if style.status else None
+        self._foot: Foot | None = None
+        if style.status:
+            from procsup.output.foot import Foot
+
+            self._foot = Foot(loop, fd, self._writer.write, self._may_show_foot)
         self._unfinished: Source | None = None  # whose line stands at the end of the output, without a newline
 
     # One program alone has the terminal

@@ -15,6 +15,7 @@ from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import NamedTuple
 
 from procsup.output.source import Source
+from procsup.value import Value
 
 TOTAL = 12 * 1024 * 1024  # for all together; the more there are, the less each has
 _COST = 200  # bytes that an entry takes in memory beside its text
@@ -32,7 +33,7 @@ class Entry(NamedTuple):
     text: bytes
 
 
-class Lost(NamedTuple):
+class Lost(Value):
     """So many bytes of an instance were dropped before the one who follows came to read them.
 
     None where nobody knows how many: who comes back to its place may find that the place itself was dropped.

@@ -12,13 +12,14 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from procsup.errors import UsageError
+from procsup.value import Value
 
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOCTTY
 # A link could lead root's writes to any file; a pipe of that name would make us wait for its reader.
 _SAFELY = os.O_NOFOLLOW | os.O_NONBLOCK
 
 
-class LogFolder(NamedTuple):
+class LogFolder(Value):
     """`size` is in bytes; as many older files as `older` says stay beside each."""
 
     path: str

@@ -12,7 +12,8 @@ import select
 import socket
 import stat
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+
+from procsup.value import Value
 
 Buffer = bytes | memoryview
 
@@ -22,7 +23,7 @@ _PIPE_SIZE = 256 * 1024
 _PTMX = (5, 2)  # /dev/ptmx: opening a terminal's master side again would make a new terminal
 
 
-class Sink(NamedTuple):
+class Sink(Value):
     """`send` takes what it can of the buffers and says how much; raises BlockingIOError where that is nothing."""
 
     fd: int

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import Literal
+
+from procsup.value import Value
 
 
-class Style(NamedTuple):
+class Style(Value):
     """`terminal`: output goes to a terminal, so children's control sequences are filtered unless `raw`.
 
     `status`: a line at the foot of the terminal says how everybody is.

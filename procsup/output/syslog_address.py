@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from procsup.errors import UsageError
+from procsup.value import Value
 
 _WRITE = "write unix:PATH, udp://HOST:514 or tcp://HOST:PORT"
 _UDP_PORT = 514  # RFC 5426; there is no such number for plain TCP
 
 
-class SyslogAddress(NamedTuple):
+class SyslogAddress(Value):
     """`path` for a Unix socket; host and port for the others."""
 
     kind: Literal["unix", "udp", "tcp"]
@@ -44,14 +45,14 @@ class SyslogAddress(NamedTuple):
         return socket.SOCK_STREAM if self.kind == "tcp" else socket.SOCK_DGRAM
 
 
-class Place(NamedTuple):
+class Place(Value):
     """What `connect` takes."""
 
     family: int
     address: str | tuple[object, ...]
 
 
-class Receiver(NamedTuple):
+class Receiver(Value):
     """A syslog receiver, and what its name came to at the start."""
 
     address: SyslogAddress

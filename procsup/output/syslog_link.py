@@ -31,7 +31,7 @@ class Link:
     ) -> None:
         self.blocked = False
         self._loop = loop
-        self._address, self._places = receiver
+        self._address, self._places = receiver.address, receiver.places
         self._on_ready = on_ready
         self._on_gone = on_gone
         self._socket: socket.socket | None = None

@@ -11,7 +11,7 @@ import signal
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from procsup.config.project import Project
 from procsup.config.settings import Limits
@@ -27,12 +27,13 @@ from procsup.runtime.listening import taken_ports
 from procsup.runtime.options import RunOptions
 from procsup.runtime.rules import project_read
 from procsup.runtime.rundir import Claim
+from procsup.value import Value
 
 if TYPE_CHECKING:
     from procsup.runtime.limits import Confinement
 
 
-class Beginning(NamedTuple):
+class Beginning(Value):
     """What the loop takes over: the children that were born, and the orders that still wait to be carried out.
 
     `kept` is the formation as it was kept over the last stop, `confinement` is there where a type has limits.

@@ -14,13 +14,14 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from typing import NamedTuple
+
+from procsup.value import Value
 
 LEAF = "supervisor"
 _MARKS = ("trusted.delegate", "user.delegate")
 
 
-class Cgroup(NamedTuple):
+class Cgroup(Value):
     """A group of processes. One that could not be made is as good as empty; the processes are found without it."""
 
     folder: str

@@ -14,7 +14,9 @@ import signal
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from procsup.value import Value
 
 if TYPE_CHECKING:
     from procsup.runtime.users import User
@@ -25,7 +27,7 @@ RESERVED_DESCRIPTORS = 24
 _ALL_SIGNALS = tuple(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
 
 
-class Stdio(NamedTuple):
+class Stdio(Value):
     """What becomes the child's descriptors 0 to 2. All the same `terminal`, where a path is given.
 
     `socket` becomes its descriptor 3, if there is one.
@@ -40,20 +42,21 @@ class Stdio(NamedTuple):
     @property
     def descriptors(self) -> tuple[int, ...]:
         """Which become the child's, counted from 0."""
-        return self[:3] if self.socket is None else (*self[:3], self.socket)
+        three = (self.stdin, self.stdout, self.stderr)
+        return three if self.socket is None else (*three, self.socket)
 
 
 SpawnCall = Callable[[tuple[str, ...], str, Mapping[str, str], Stdio], int]
 
 
-class Window(NamedTuple):
+class Window(Value):
     """The size of a terminal, in characters."""
 
     rows: int = 24
     columns: int = 80
 
 
-class Child(NamedTuple):
+class Child(Value):
     """A process just started, and our ends of its output by the stream's name: stdout and stderr, or a tty for both.
 
     The descriptors do not block. `pidfd` stands for the process itself, where the system has such a thing.
@@ -100,7 +103,7 @@ class Spawner:
             outputs, stdio = self._open_pipes(opened) if window is None else _open_terminal(opened, window)
             if max(opened) > self._own_limit - RESERVED_DESCRIPTORS:
                 raise OSError(errno.EMFILE, f"{os.strerror(errno.EMFILE)} (the limit is {self._own_limit}: ulimit -n)")
-            stdio = stdio._replace(socket=socket)
+            stdio = stdio.but(socket=socket)
             for _, descriptor in outputs:
                 os.set_blocking(descriptor, False)
             if user is not None:
@@ -290,4 +293,4 @@ def set_window(terminal: int, window: Window) -> None:
     """Give a terminal this size; who runs at it learns of it by SIGWINCH."""
     import termios
 
-    termios.tcsetwinsize(terminal, window)
+    termios.tcsetwinsize(terminal, (window.rows, window.columns))

@@ -9,15 +9,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import NamedTuple
 
 from procsup.runtime.cgroups import LEAF, write
+from procsup.value import Value
 
 _CONTROL = "cgroup.subtree_control"
 _PERIOD = 100_000  # microseconds, as the kernel's own default
 
 
-class OutOfMemory(NamedTuple):
+class OutOfMemory(Value):
     """Since a group was made: how often it was at its own limit with nothing left to give, and how many were killed."""
 
     own_limit: int = 0

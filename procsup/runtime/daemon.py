@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, NamedTuple, assert_never
+from typing import Any, assert_never
 
 from procsup.config.project import Project
 from procsup.core.actions import Action, KeepFormation, Kill, Notice, Quit, Signal, Spawn, Tell
@@ -31,6 +31,7 @@ from procsup.runtime.readiness import Readiness
 from procsup.runtime.tally import Tally
 from procsup.runtime.terminals import Terminals
 from procsup.runtime.wording import seconds, tell, why
+from procsup.value import Value
 
 # So long the loop may be busy with events in a row before pipes and clients have their turn, in seconds.
 SLICE = 0.01
@@ -42,14 +43,14 @@ FIRST_LISTEN = 1.0
 WORTH_TELLING = 1.0
 
 
-class Wanted(NamedTuple):
+class Wanted(Value):
     """The instances that were wanted before a request, and those that are wanted since."""
 
     before: frozenset[InstanceName]
     after: frozenset[InstanceName]
 
 
-class _Entry(NamedTuple):
+class _Entry(Value):
     """What waits in the inbox: `project` comes into force with its event, and `taken` is told of the outcome."""
 
     event: Event
@@ -173,7 +174,7 @@ class Daemon:
         self._overview.show(self.supervisor, self.now())
 
     def _handle(self, entry: _Entry) -> None:
-        event, taken, project = entry
+        event, taken, project = entry.event, entry.taken, entry.project
         before = self._wanted() if taken is not None else frozenset()
         try:
             orders = self.supervisor.handle(event, self.now())

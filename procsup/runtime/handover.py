@@ -6,36 +6,35 @@ Descriptors go by their numbers, which an exec keeps. What is not here is made a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
-from procsup.config import environment, project, readiness, settings
+from procsup.config import project, settings
 from procsup.control.visitors import Visitor
-from procsup.core import actions, model, rolling, rules, snapshot
+from procsup.core import rules
 from procsup.core.model import InstanceName
 from procsup.core.snapshot import Snapshot
-from procsup.errors import Problem
-from procsup.output import memory, rotation, style, syslog_address
+from procsup.output import memory
 from procsup.output.source import Source
-from procsup.runtime import child, controllers, options
-from procsup.runtime.document import Classes
+from procsup.runtime import controllers
+from procsup.runtime.document import Aliases
 from procsup.runtime.options import Policy, RunOptions
+from procsup.value import Value
 
 
-class RemainsMemory(NamedTuple):
+class RemainsMemory(Value):
     """Of an instance whose leader has ended. `group` is None once the number may be somebody else's."""
 
     group: int | None
     killing: bool
 
 
-class ScreenMemory(NamedTuple):
+class ScreenMemory(Value):
     """What was on a terminal lately, and how many bytes ever were."""
 
     past: bytes
     said: int
 
 
-class ProcessesMemory(NamedTuple):
+class ProcessesMemory(Value):
     leaders: Mapping[InstanceName, int]
     sent: Mapping[InstanceName, int]
     remains: Mapping[InstanceName, RemainsMemory]
@@ -43,13 +42,13 @@ class ProcessesMemory(NamedTuple):
     screens: Mapping[str, ScreenMemory]
 
 
-class ReadinessMemory(NamedTuple):
+class ReadinessMemory(Value):
     missing: Mapping[str, str]
     says: Mapping[str, str]
     lines: Mapping[Source, bytes]
 
 
-class LimitsMemory(NamedTuple):
+class LimitsMemory(Value):
     by_type: Mapping[str, settings.Limits]
     hard: frozenset[str]
     reasons: Mapping[InstanceName, str]
@@ -58,12 +57,12 @@ class LimitsMemory(NamedTuple):
     before: Mapping[InstanceName, controllers.OutOfMemory]
 
 
-class NotifySocketMemory(NamedTuple):
+class NotifySocketMemory(Value):
     descriptor: int
     user: int
 
 
-class LauncherMemory(NamedTuple):
+class LauncherMemory(Value):
     """`limit` is the one of open files that children get; `sockets` are by address, `addresses` by type."""
 
     stdin: tuple[int, int]
@@ -73,7 +72,7 @@ class LauncherMemory(NamedTuple):
     addresses: Mapping[str, str]
 
 
-class ClaimMemory(NamedTuple):
+class ClaimMemory(Value):
     any_cookie: str
     cookie: str
     folder: str
@@ -82,7 +81,7 @@ class ClaimMemory(NamedTuple):
     root_lock: int | None
 
 
-class ReaderMemory(NamedTuple):
+class ReaderMemory(Value):
     """`environ` is the environment that the first version was started with."""
 
     environ: Mapping[str, str]
@@ -91,12 +90,12 @@ class ReaderMemory(NamedTuple):
     stdin: bytes | None
 
 
-class GuardianMemory(NamedTuple):
+class GuardianMemory(Value):
     pid: int
     pipe: int
 
 
-class ListenerMemory(NamedTuple):
+class ListenerMemory(Value):
     """Of the control socket. `inode` says whether what has its name is still the same.
 
     `complained`: that it is not, and cannot be made again, has been told.
@@ -107,7 +106,7 @@ class ListenerMemory(NamedTuple):
     complained: bool = False
 
 
-class Handover(NamedTuple):
+class Handover(Value):
     """`lost`: the time that does not count. `unkept`: why the formation could not be written down so far.
 
     `announced`: systemd knows that all were up. `pinned` are the types whose counts the command line has said.
@@ -161,68 +160,6 @@ class Handover(NamedTuple):
         )
 
 
-# By these names they are told to other versions: they stay when a class gets another name, or another room.
-CLASSES: Classes = {
-    each.__name__: each
-    for each in (
-        *model.STATES,
-        model.Exit,
-        model.InstanceName,
-        model.Fault,
-        model.Wish,
-        rules.RestartPolicy,
-        rules.RestartRule,
-        rules.StopStep,
-        rolling.Surge,
-        rolling.Relax,
-        actions.RollingHalted,
-        snapshot.InstanceMemory,
-        snapshot.RosterMemory,
-        snapshot.TurnsMemory,
-        snapshot.RollingMemory,
-        snapshot.EndingMemory,
-        snapshot.Snapshot,
-        environment.Environment,
-        environment.Binding,
-        project.Project,
-        project.ProjectOptions,
-        readiness.Check,
-        settings.Settings,
-        settings.TypeSettings,
-        settings.Limits,
-        settings.Step,
-        options.RunOptions,
-        options.Policy,
-        style.Style,
-        child.Window,
-        rotation.LogFolder,
-        rotation.Identity,
-        syslog_address.Receiver,
-        syslog_address.SyslogAddress,
-        syslog_address.Place,
-        controllers.OutOfMemory,
-        memory.SanitizerMemory,
-        memory.SpeakerMemory,
-        memory.StreamMemory,
-        memory.ConsoleMemory,
-        memory.RingMemory,
-        memory.HistoryMemory,
-        memory.WeaveMemory,
-        memory.LogMemory,
-        memory.LogsMemory,
-        memory.SyslogMemory,
-        RemainsMemory,
-        ProcessesMemory,
-        ReadinessMemory,
-        LimitsMemory,
-        NotifySocketMemory,
-        LauncherMemory,
-        ClaimMemory,
-        ReaderMemory,
-        GuardianMemory,
-        ListenerMemory,
-        ScreenMemory,
-        Visitor,
-        Handover,
-    )
-} | {"Rules": rules.ProcessType, "Line": project.ProcessType, "Problem": Problem}
+# By these names they are told to other versions, all others by their own: whoever gives a class another name puts the
+# one before here. Of ProcessType there are two.
+ALIASES: Aliases = {rules.ProcessType: "Rules", project.ProcessType: "Line"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from procsup.config.reader import ProjectReader
 from procsup.control.server import ControlServer
@@ -15,9 +14,10 @@ from procsup.runtime.daemon import Daemon
 from procsup.runtime.guardian import Guardian
 from procsup.runtime.options import RunOptions
 from procsup.runtime.outlets import Outlets
+from procsup.value import Value
 
 
-class Household(NamedTuple):
+class Household(Value):
     environ: Mapping[str, str]  # ours; in it may be what the app does not get
     read: ProjectReader
     options: RunOptions

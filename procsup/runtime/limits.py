@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections import Counter
 from contextlib import suppress
-from typing import NamedTuple
 
 from procsup.config.limits import UNLIMITED, describe, in_words, limits_of
 from procsup.config.project import Project
@@ -18,11 +17,12 @@ from procsup.runtime import controllers
 from procsup.runtime.census import read_member
 from procsup.runtime.cgroups import Cgroups
 from procsup.runtime.controllers import OutOfMemory
+from procsup.value import Value
 
 MEMORY, CPU = "memory", "cpu"
 
 
-class Change(NamedTuple):
+class Change(Value):
     """What other limits mean for an instance; `restart`: it can be held to them from its next start only."""
 
     why: str
@@ -83,7 +83,7 @@ class Confinement:
         if limits is None:
             return None
         enforced = [key for key in (MEMORY, CPU) if key in self.hard and getattr(limits, key) is not None]
-        return {**limits._asdict(), "enforced": enforced}
+        return {**vars(limits), "enforced": enforced}
 
     def why_ended(self, name: InstanceName) -> str | None:
         """What is known of the end of a copy, as long as its group is still there."""

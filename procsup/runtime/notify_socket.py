@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from procsup.core.model import InstanceName
 from procsup.runtime.census import cookie_of, instance_cookie, read_member
+from procsup.value import Value
 
 if TYPE_CHECKING:
     import socket
@@ -31,7 +32,7 @@ _ANCESTORS = 64
 Heard = Callable[[InstanceName, Mapping[str, str]], None]
 
 
-class NotifySocket(NamedTuple):
+class NotifySocket(Value):
     """`user` is who the instance runs as."""
 
     socket: socket.socket

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from procsup.output.style import Style
 from procsup.runtime.child import Window
+from procsup.value import Value
 
 if TYPE_CHECKING:
     from procsup.config.project import Project
@@ -21,7 +22,7 @@ class OnUp(Protocol):
     def __call__(self, failed: list[str], *, over: bool) -> None: ...
 
 
-class Policy(NamedTuple):
+class Policy(Value):
     """What the command line says about every process type; None where it says nothing."""
 
     restart: str | None = None
@@ -29,7 +30,7 @@ class Policy(NamedTuple):
     once: tuple[str, ...] = ()  # the releases for which the others wait just now
 
 
-class RunOptions(NamedTuple):
+class RunOptions(Value):
     """`counts` are those of the command line; for types it does not name, what was scaled earlier holds, then
     `project.default_counts()`.
 

@@ -26,7 +26,7 @@ def journal_or_stdout(style: Style) -> tuple[Style, Sink | None]:
     from procsup.output.journal import open_journal  # only under systemd
 
     sink = open_journal()
-    return style if sink is not None else style._replace(format="priorities"), sink
+    return style if sink is not None else style.but(format="priorities"), sink
 
 
 class Outlets:

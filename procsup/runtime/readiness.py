@@ -21,7 +21,7 @@ from procsup.runtime.census import instance_cookie
 from procsup.runtime.notify_socket import NotifySockets
 
 if TYPE_CHECKING:
-    from procsup.config.readiness import Check
+    from procsup.config.settings import Check
     from procsup.runtime.probes import Prober
 
 # Seconds between two looks at one that is not ready yet: a fiftieth of the time that it has taken so far.

@@ -26,7 +26,7 @@ def policy_in_release(project: Project, policy: Policy) -> Policy:
             f"--release: {project.procfile} has no release; name a process type release, "
             "or write release = true for one in procsup.toml"
         )
-    return policy._replace(once=project.releases)
+    return policy.but(once=project.releases)
 
 
 def releases_first(types: Sequence[ProcessType], once: Sequence[str]) -> list[ProcessType]:

@@ -91,7 +91,8 @@ class Requests:
             for change in params["changes"]
             for name in (scaled_by_all(self._daemon.project) if change["type"] == "all" else (change["type"],))
         )
-        before, after = await self._daemon.ask(ScaleRequested(changes))
+        wanted = await self._daemon.ask(ScaleRequested(changes))
+        before, after = wanted.before, wanted.after
         answer: dict[str, object] = {
             "formation": self._supervisor.formation,
             "started": [str(name) for name in sorted(after - before)],

@@ -78,7 +78,7 @@ def rescue_plan(project: Project, policy: Policy) -> StopPlan:
     if not steps:
         return (kill,)
     longest = patience(project, policy) - sum(step.wait for step in steps[:-1])
-    last = steps[-1]._replace(wait=max(steps[-1].wait, longest))
+    last = steps[-1].but(wait=max(steps[-1].wait, longest))
     return (*steps[:-1], last, kill)
 
 

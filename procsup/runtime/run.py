@@ -36,7 +36,7 @@ def run(project: Project, read: ProjectReader, options: RunOptions, environ: Map
 
     Raises ProcsupError where it cannot start; then nothing runs.
     """
-    options = options._replace(portable=options.portable or sys.platform != "linux")
+    options = options.but(portable=options.portable or sys.platform != "linux")
     undo_inherited_signals()
     prepare_descriptors()
     user = os.geteuid()

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import fcntl
 import os
-from typing import NamedTuple
 
 from procsup.control.address import make_private
 from procsup.errors import AlreadyRunning, ProcsupError
+from procsup.value import Value
 
 _LOCK = "lock"
 _TURN = "turn"
@@ -114,7 +114,7 @@ class RootLock:
         return os.path.join(self._folder, name)
 
 
-class Claim(NamedTuple):
+class Claim(Value):
     """What a supervisor holds of its project: its state folder, where its socket is to be, and the lock.
 
     The cookies of its instances begin with `cookie`, those of all its predecessors' too with `any_cookie`.

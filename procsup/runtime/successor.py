@@ -20,9 +20,11 @@ from procsup.config.reader import ProjectReader
 from procsup.core.snapshot import restore
 from procsup.errors import ProcsupError
 from procsup.runtime.child import choose_spawn
-from procsup.runtime.document import Header, load_file, make_file, read, read_header
+from procsup.runtime.document import Header, make_file
+from procsup.runtime.document_reader import load_file, read, read_header
 from procsup.runtime.guardian import Guardian, post_guardian
-from procsup.runtime.handover import CLASSES, Handover
+from procsup.runtime.handover import Handover
+from procsup.runtime.heirlooms import CLASSES
 from procsup.runtime.launch import load
 from procsup.runtime.rules import rescue_plan
 from procsup.runtime.run import see_through
@@ -37,9 +39,16 @@ def try_out(descriptor: int) -> None:
     """Say whether we could take over what stands in that file, on standard output. Raises what keeps us from it."""
     handover: Handover = read(load_file(descriptor), CLASSES)
     restore(handover.core)
+    from procsup.output import recollection  # noqa: F401
     from procsup.runtime import memory, supervise  # noqa: F401
 
     load(handover.project)
+    if handover.options.log is not None:
+        from procsup.output import bounded_file  # noqa: F401
+    if handover.options.style.status:
+        from procsup.output import foot  # noqa: F401
+    if handover.project.settings.read_from is not None:
+        from procsup.runtime import changes  # noqa: F401
     if handover.options.log_folder is not None:
         from procsup.output import files  # noqa: F401
     if handover.options.syslog is not None:
@@ -71,7 +80,7 @@ def take_over(descriptor: int, why_back: int | None = None, *, environ: Mapping[
             handover.reader.options, handover.reader.environ, handover.reader.cwd, handover.reader.stdin
         )
         beginning = begin_again(handover)
-        guardian = Guardian(*handover.guardian) if handover.guardian is not None else None
+        guardian = Guardian(handover.guardian.pid, handover.guardian.pipe) if handover.guardian is not None else None
     except Exception as error:
         legacy.go_back(error)
     project, options = handover.project, handover.options
@@ -113,7 +122,7 @@ class Legacy:
         handover, self._handover = self._handover, None
         if handover is None:
             raise RuntimeError("nothing was handed over")
-        from procsup.output.memory import recall_console
+        from procsup.output.recollection import recall_console
         from procsup.runtime.taking_over import recall
 
         try:

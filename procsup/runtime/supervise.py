@@ -17,21 +17,18 @@ from procsup.control.peer import Peer
 from procsup.control.server import ControlServer
 from procsup.core.events import ShutdownRequested
 from procsup.errors import ProcsupError
-from procsup.output.bounded_file import BoundedFile
 from procsup.output.console import Console
 from procsup.output.history import History
 from procsup.output.pump import Pump
 from procsup.output.source import Source
 from procsup.runtime.beginning import Beginning
 from procsup.runtime.daemon import Daemon
-from procsup.runtime.focus import Focus
 from procsup.runtime.guardian import Guardian
 from procsup.runtime.household import Household
 from procsup.runtime.keeper import FormationKeeper
 from procsup.runtime.memory_watch import MemoryWatch
 from procsup.runtime.options import OnUp, RunOptions
 from procsup.runtime.outlets import Outlets, journal_or_stdout
-from procsup.runtime.release import end_release, policy_in_release
 from procsup.runtime.reload import Reloader
 from procsup.runtime.requests import Requests
 from procsup.runtime.signals import SignalDesk, has_terminal
@@ -40,7 +37,9 @@ from procsup.runtime.upgrade import Upgrader
 from procsup.runtime.watching import Watching
 
 if TYPE_CHECKING:
+    from procsup.output.bounded_file import BoundedFile
     from procsup.runtime.announcing import Announcer
+    from procsup.runtime.focus import Focus
     from procsup.runtime.notify import Notifier
     from procsup.runtime.successor import Legacy
 
@@ -67,7 +66,11 @@ async def supervise(
     gc.enable()  # off since the entry point: nothing that a start allocates is garbage
     loop = asyncio.get_running_loop()
     history = History(options.history)
-    log = BoundedFile(options.log, 1, also=(2,)) if options.log is not None else None
+    log: BoundedFile | None = None
+    if options.log is not None:
+        from procsup.output.bounded_file import BoundedFile  # in the background
+
+        log = BoundedFile(options.log, 1, also=(2,))
     outlets = Outlets(project.app, options, lambda text: console.notice(f"warning: {text}"))
     style, sink = journal_or_stdout(options.style) if log is None else (options.style, log.sink())
 
@@ -105,7 +108,11 @@ async def supervise(
 
     server = ControlServer(claim.socket, answer, lambda text, _error: console.notice(f"warning: {text}"))
     desk: SignalDesk | None = None
-    focus = Focus(loop, options.focus, console, history, daemon.terminals) if options.focus is not None else None
+    focus: Focus | None = None
+    if options.focus is not None:
+        from procsup.runtime.focus import Focus  # where somebody asks for it
+
+        focus = Focus(loop, options.focus, console, history, daemon.terminals)
     house = Household(environ, read, options, beginning, guardian, daemon, console, pump, history, outlets, server)
     upgrader = Upgrader(
         house,
@@ -188,6 +195,8 @@ async def _from_start_to_end(
         console.notice("nothing runs: no process type has an instance; procsup scale NAME=1 starts one")
     release: asyncio.Task[None] | None = None
     if options.release:
+        from procsup.runtime.release import end_release, policy_in_release
+
         daemon.policy = policy_in_release(daemon.project, options.policy)
         release = asyncio.create_task(end_release(daemon, options.policy))
         upgrader.not_while(lambda: not release.done(), "the release is under way")

@@ -39,7 +39,7 @@ def take_down(house: Household, *, terminal: bool, pinned: frozenset[str]) -> Ha
         version=__version__,
         project=daemon.project,
         # What belongs to the start alone is over.
-        options=house.options._replace(on_up=None, release=False, focus=None),
+        options=house.options.but(on_up=None, release=False, focus=None),
         policy=daemon.policy,
         reader=ReaderMemory(dict(house.read.environ), house.read.options, house.read.cwd, house.read.stdin),
         core=take_snapshot(daemon.supervisor),

@@ -81,18 +81,18 @@ def recall(house: Household, handover: Handover, failure: str | None) -> None:
     `failure`: another version was to take over, and could not.
     """
     from procsup.control.listener import adopt
-    from procsup.output import memory
+    from procsup.output import recollection
 
     daemon = house.daemon
     daemon.upgrades = handover.upgrades + (failure is None)
     daemon.policy = handover.policy
     daemon.announced = handover.announced
     daemon._lost = handover.lost
-    memory.recall_history(house.history, handover.history)
+    recollection.recall_history(house.history, handover.history)
     if house.outlets.files is not None and handover.logs is not None:
-        memory.recall_logs(house.outlets.files, handover.logs)
+        recollection.recall_logs(house.outlets.files, handover.logs)
     if house.outlets.syslog is not None and handover.syslog is not None:
-        memory.recall_syslog(house.outlets.syslog, handover.syslog)
+        recollection.recall_syslog(house.outlets.syslog, handover.syslog)
     if handover.unkept is not None:
         daemon.keeper.go_on_failing(handover.unkept)
     readiness = daemon.readiness
@@ -111,7 +111,7 @@ def recall(house: Household, handover: Handover, failure: str | None) -> None:
             terminal.said = screen.said
         return terminal.hear
 
-    memory.recall_streams(house.pump, handover.streams, watch)
+    recollection.recall_streams(house.pump, handover.streams, watch)
     daemon.name_all()
     _processes(daemon._processes, handover.processes)
     _set_alarm(daemon)

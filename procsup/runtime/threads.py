@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar, TypeVarTuple
 from weakref import WeakSet
 
@@ -20,6 +20,7 @@ async def in_thread(function: Callable[[*_Arguments], _Result], *arguments: *_Ar
     """Raises RuntimeError where no thread can be started."""
     loop = asyncio.get_running_loop()
     if loop not in _with_threads:
-        loop.set_default_executor(ThreadPoolExecutor(initializer=hold_all_signals))
+        # Named in full: what makes threads is loaded by the first who needs one.
+        loop.set_default_executor(concurrent.futures.ThreadPoolExecutor(initializer=hold_all_signals))
         _with_threads.add(loop)
     return await loop.run_in_executor(None, function, *arguments)

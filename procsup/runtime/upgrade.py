@@ -144,13 +144,13 @@ class Upgrader:
     def _write(self) -> tuple[int, tuple[int, ...]]:
         """A file with our memory, and the descriptors that go with it."""
         from procsup.runtime.document import FORMAT, Header, make_file, write
-        from procsup.runtime.handover import CLASSES
+        from procsup.runtime.handover import ALIASES
         from procsup.runtime.taking_leave import take_down
 
         handover = take_down(self._house, terminal=self.terminal, pinned=self._pinned)
         descriptors = handover.descriptors()
         header = Header(FORMAT, __version__, sys.executable, self._arguments, descriptors)
-        return make_file(write(header, handover, CLASSES), handover.claim.folder), descriptors
+        return make_file(write(header, handover, ALIASES), handover.claim.folder), descriptors
 
     def _become(self, python: str) -> NoReturn:
         """Raises OSError if the system refuses."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from procsup.value import Value
 
 if TYPE_CHECKING:
     import psutil
 
 
-class Usage(NamedTuple):
+class Usage(Value):
     """`cpu` in per cent of one core since the last time it was asked for (or since the start), `memory` in bytes."""
 
     cpu: float

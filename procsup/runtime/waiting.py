@@ -10,6 +10,7 @@ from typing import Any
 from procsup.core.model import Instance, InstanceName, Wish
 from procsup.errors import ProcsupError
 from procsup.output.history import History, in_lines
+from procsup.output.sanitize import Sanitizer
 from procsup.runtime.daemon import Daemon
 from procsup.runtime.readiness import COLOURS
 from procsup.runtime.wording import ending, state_word
@@ -114,10 +115,8 @@ class Waiting:
         return instance.given_up or any(each.given_up for each in self._supervisor.behind(instance))
 
     def _last_lines(self, name: str) -> list[str]:
-        from procsup.output.speaker import new_sanitizer
-
         said = in_lines(self._history.tail([name], LAST_LINES))
-        plain = COLOURS.sub(b"", new_sanitizer().feed(said))
+        plain = COLOURS.sub(b"", Sanitizer().feed(said))
         return plain.decode(errors="replace").rstrip("\n").split("\n")[-LAST_LINES:] if said else []
 
     def present(self, names: Iterable[InstanceName]) -> list[Instance]:

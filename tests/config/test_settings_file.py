@@ -29,7 +29,7 @@ def complaints(text: str | bytes) -> list[str]:
 def test_an_empty_file_says_nothing() -> None:
     for text in ("", "\n", "# only this\n", "\ufeff"):
         settings = read(text)
-        assert settings._replace(read_from=None) == Settings()
+        assert settings.but(read_from=None) == Settings()
         assert settings.read_from == "procsup.toml"
 
 
@@ -247,7 +247,7 @@ def test_what_is_no_toml_is_told_with_its_place(text: str | bytes, place: str, w
 )
 @pytest.mark.skipif("sys.platform != 'linux'", reason="signals have other numbers here")
 def test_a_stop_is_signals_and_seconds_by_turns(stop: str, steps: list[tuple[int, float | None]]) -> None:
-    assert [tuple(step) for step in read(f'stop = "{stop}"').of("web").stop] == steps
+    assert [(step.signal, step.wait) for step in read(f'stop = "{stop}"').of("web").stop] == steps
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,10 @@ from procsup.core.rolling import RollingRestart
 from procsup.core.roster import Roster
 from procsup.core.snapshot import Snapshot, restore, take_snapshot
 from procsup.core.supervisor import Supervisor
-from procsup.runtime.document import FORMAT, Header, read, write
-from procsup.runtime.handover import CLASSES
+from procsup.runtime.document import FORMAT, Header, write
+from procsup.runtime.document_reader import read
+from procsup.runtime.handover import ALIASES
+from procsup.runtime.heirlooms import CLASSES
 from tests.core import histories
 from tests.core.stage import up
 from tests.core.world import World
@@ -29,7 +31,7 @@ HISTORIES = 600
 
 
 def through_a_document(snapshot: Snapshot) -> Snapshot:
-    found = read(write(Header(FORMAT, "1", "python", (), ()), snapshot, CLASSES), CLASSES)
+    found = read(write(Header(FORMAT, "1", "python", (), ()), snapshot, ALIASES), CLASSES)
     assert isinstance(found, Snapshot)
     assert found == snapshot
     return found

@@ -8,7 +8,8 @@ import os
 
 import pytest
 
-from procsup.output.memory import recall_console, remember_console
+from procsup.output.memory import remember_console
+from procsup.output.recollection import recall_console
 from procsup.output.sink import Sink
 from procsup.output.writer import FULL
 from tests.full_disk import full_disk
