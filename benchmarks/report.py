@@ -1,4 +1,4 @@
-"""The table as Markdown, with what a reader needs to make it again: the machine, the versions, the command."""
+"""The tables as Markdown, with what a reader needs to make them again: the machine, the versions, the command."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import platform
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -24,14 +24,36 @@ trust the ratios, not the times. What each row measures, and how, stands at the 
 `benchmarks/rows/`. This page is made by the command below; do not edit it.
 """
 
+# The sections behind the first table, and how each begins; what is in none of them is in that table.
+OUTPUT = "The output path, with history and a follower"
+SECTIONS = {
+    OUTPUT: """\
+What people put on it: procsup keeps its history, and a `procsup logs -f` hangs on it. The tools beside it prefix lines
+and do nothing else; `benchmarks/prefixer.c` does as little as can be done, and shows what the kernel takes.
+""",
+}
 
-def markdown(rows: Sequence[Row], bench: Bench, command: str, load: float) -> str:
-    """Machine, versions, command, table, remarks."""
-    lines = [
+
+def markdown(rows: Mapping[str, Sequence[Row]], bench: Bench, command: str, load: float) -> str:
+    """Machine, versions, command, remarks, and the `rows` by section; "" is the first table."""
+    remarks = [*bench.peers.remarks, *dict.fromkeys(bench.remarks)]
+    facts = [
         f"- Command: `{command}`",
         f"- Machine: {machine()}; load average when it began: {load:.1f}",
         f"- Versions: {_versions(bench)}",
-        "",
+        *(f"- Remark: {remark}." for remark in remarks),
+    ]
+    text = "\n".join(facts) + "\n"
+    if "" in rows:
+        text += f"\n{_table(rows[''])}"
+    for section, introduction in SECTIONS.items():
+        if section in rows:
+            text += f"\n## {section}\n\n{introduction}\n{_table(rows[section])}"
+    return text
+
+
+def _table(rows: Sequence[Row]) -> str:
+    lines = [
         "| what | reach | procsup | beside it | result | reached |",
         "|---|---|---|---|---|---|",
     ]
@@ -39,13 +61,11 @@ def markdown(rows: Sequence[Row], bench: Bench, command: str, load: float) -> st
         beside = "<br>".join(f"{who}: {figure}" for who, figure in row.against)
         cells = (row.what, row.reach, row.ours, beside, row.result, VERDICTS[row.met])
         lines.append(f"| {' | '.join(cell.replace('|', '/') for cell in cells)} |")
-    remarks = [*bench.peers.remarks, *dict.fromkeys(bench.remarks)]
-    lines += ["", *(f"- Remark: {remark}." for remark in remarks)] if remarks else []
     return "\n".join(lines) + "\n"
 
 
-def page(table: str) -> str:
-    return f"{PREFACE}\n{table}"
+def page(report: str) -> str:
+    return f"{PREFACE}\n{report}"
 
 
 def machine() -> str:

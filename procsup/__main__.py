@@ -19,11 +19,14 @@ def main() -> int:
 
 
 def _let_signals_end_us() -> None:
-    """As the first process of a container: what has no handler yet is not deadly to it, the kernel drops it unheard."""
+    """As the first process of a container: what has no handler yet is not deadly to it, the kernel drops it unheard.
+
+    Nor is SIGINT for certain: the exception that Python makes of it is lost where it meets a callback of an import's.
+    """
     import signal
 
-    for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):
-        if signal.getsignal(number) is signal.SIG_DFL:  # who had one ignored, as nohup does, has meant it
+    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # who had one ignored, as nohup does, has meant it
             signal.signal(number, lambda number, _frame: os._exit(128 + number))
 
 

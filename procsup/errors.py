@@ -43,6 +43,10 @@ class ConfigError(ProcsupError):
         super().__init__("\n".join(problem.describe() for problem in self.problems))
 
 
+class NoProcfile(ConfigError):
+    """There is none where it was looked for."""
+
+
 class AlreadyRunning(ProcsupError):
     exit_code = 3
 

@@ -1,4 +1,5 @@
-"""The test command: `python3 tests` sets up what the tests need beside Python, and runs them. Arguments go to pytest.
+"""The test command: `python3 tests` sets up what the tests need beside Python, and runs them. Arguments go to pytest;
+who wants some of the tests only is not given what only the others need.
 
 Imports nothing but the standard library, as nothing else may be there yet. Stops at the first step that fails.
 """
@@ -19,6 +20,7 @@ STAMP = VENV / "installed-for-tests"
 IN_CI = os.environ.get("CI") == "true"
 # Last come those that start real processes; all that is not named here comes first, in the order of the alphabet.
 WITH_PROCESSES = ("tests/runtime", "tests/e2e", "tests/faults", "tests/boot")
+IN_ORDER = "pure ones first, then real processes, then a booted system"
 # What real services and faults need: a file that the package brings, and the package's name with Debian.
 PACKAGES = {
     "/usr/bin/redis-server": "redis-server",
@@ -52,6 +54,8 @@ class Step(NamedTuple):
 
 
 def steps(pytest_arguments: list[str]) -> tuple[Step, ...]:
+    some = " ".join(pytest_arguments)
+    system = Step("A small system to boot", make_root_file_system)
     return (
         Step("Virtual environment in .venv", make_environment),
         Step("procsup and what its tests need", install),
@@ -59,9 +63,9 @@ def steps(pytest_arguments: list[str]) -> tuple[Step, ...]:
         Step("Lint", lambda: tool("ruff", "check")),
         Step("Format", lambda: tool("ruff", "format", "--check")),
         Step("Types", lambda: tool("mypy")),
-        Step("A small system to boot", make_root_file_system),
-        Step("Tests: pure ones first, then real processes, then a booted system", lambda: run_tests(pytest_arguments)),
-        Step("One minute of disturbances", lambda: soak(pytest_arguments)),
+        *((system,) if not some or "tests/boot" in some else ()),
+        Step(f"Tests: {some or IN_ORDER}", lambda: run_tests(pytest_arguments)),
+        *(() if some else (Step("One minute of disturbances", soak),)),
     )
 
 
@@ -134,10 +138,9 @@ def run_tests(arguments: list[str]) -> None:
     tool("pytest", "--quiet", *chosen)
 
 
-def soak(chosen: list[str]) -> None:
-    """Not for who wants some of the tests only. A busy machine may take three times as long to answer."""
-    if not chosen:
-        call(_program("python"), "-m", "benchmarks.soak", "--minutes", "1", "--slack", "3")
+def soak() -> None:
+    """A busy machine may take three times as long to answer."""
+    call(_program("python"), "-m", "benchmarks.soak", "--minutes", "1", "--slack", "3")
 
 
 def _pure_tests() -> list[str]:

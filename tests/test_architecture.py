@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -173,6 +174,33 @@ def test_a_module_imports_only_what_its_place_allows(path: Path) -> None:
     assert not broken, "\n".join(broken)
 
 
+# Seldom anything is switched on for a folder of control groups, and only who has switched it on can take it back.
+_KNOWN_CIRCLE = ("procsup.runtime.cgroups", "procsup.runtime.controllers")
+
+
+def test_nobody_imports_in_a_circle() -> None:
+    """Not even inside of functions, where Python would not mind; what is only for type checkers does not count."""
+    names = {module_name(path) for path in SOURCES}
+    imported = {module_name(path): {_module_of(each, names) for each in _needed(path)} & names for path in SOURCES}
+    imported[_KNOWN_CIRCLE[0]].remove(_KNOWN_CIRCLE[1])
+    TopologicalSorter(imported).prepare()  # raises CycleError, with the circle
+
+
+def _module_of(found: Import, names: set[str]) -> str:
+    return found.full if found.full in names else found.module
+
+
+def _needed(path: Path) -> Iterator[Import]:
+    tree = parsed(path)
+    checked = [node for node in ast.walk(tree) if isinstance(node, ast.If) and _is_type_checking(node.test)]
+    lines = {line for node in checked for line in range(node.lineno, node.body[-1].lineno + 1)}
+    return (each for each in imports(path) if each.line not in lines)
+
+
+def _is_type_checking(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id == "TYPE_CHECKING"
+
+
 @every_source
 def test_a_module_says_what_it_is_for(path: Path) -> None:
     assert ast.get_docstring(parsed(path)) or path.name == "__main__.py"
@@ -260,9 +288,12 @@ def test_the_rules_would_see_who_breaks_them(module: str, imported: Import) -> N
     assert breaks(module, imported)
 
 
+_OF_A_PROJECT = ("procsup.config.environment", "procsup.config.procfile", "procsup.config.settings")
+
+
 def test_a_client_starts_without_what_it_does_not_need() -> None:
     """Each of these costs more than the question that the client asks."""
-    heavy = ("asyncio", "rich", "psutil", "dotenv", "dataclasses", "subprocess", "procsup.config.procfile")
+    heavy = ("asyncio", "rich", "psutil", "dotenv", "dataclasses", "subprocess", *_OF_A_PROJECT)
     program = (
         "import sys; import procsup.cli.main, procsup.cli.scale, procsup.cli.control, procsup.control.search;"
         "import procsup.config.formation, procsup.config.location;"
@@ -276,8 +307,9 @@ def test_a_client_starts_without_what_it_does_not_need() -> None:
 _RARELY = tuple(
     f"procsup.{each}"
     for each in (
-        "config.limits", "config.readiness", "config.settings_file", "runtime.controllers", "runtime.limits",
-        "runtime.server_socket", "runtime.mounts", "runtime.release", "runtime.users",
+        "config.limits", "config.readiness", "config.settings_file", "config.sizes", "runtime.controllers",
+        "runtime.limits", "runtime.server_socket", "runtime.mounts", "runtime.release", "runtime.release_order",
+        "runtime.users",
     )
 )  # fmt: skip
 
@@ -288,7 +320,8 @@ _RARELY_AT_REST = tuple(
         "config.globs", "config.readiness", "config.settings_file", "config.settings_values", "output.bounded_file",
         "output.files", "output.foot", "output.journal", "output.raw_mode", "output.recollection", "output.syslog",
         "runtime.changes", "runtime.document_reader", "runtime.focus", "runtime.heirlooms", "runtime.mounts",
-        "runtime.probes", "runtime.release", "runtime.successor", "runtime.taking_over", "runtime.users",
+        "runtime.probes", "runtime.release", "runtime.release_order", "runtime.successor", "runtime.taking_over",
+        "runtime.users",
     )
 )  # fmt: skip
 

@@ -39,7 +39,7 @@ def check(common: Common, expand: bool, schema: bool) -> None:
     project = common.read_project()
     for warning in project.check_warnings:
         click.echo(warning.describe("warning"), err=True)
-    for text in (*project.warnings, *_where_nothing_can_start(project)):
+    for text in (*project.warnings, *_why_start_would_refuse(project)):
         click.echo(f"procsup: warning: {text}", err=True)
     for text in _perhaps_meant_as_keys(project):
         click.echo(text, err=True)
@@ -51,11 +51,12 @@ def check(common: Common, expand: bool, schema: bool) -> None:
         _expand(project, expected)
 
 
-def _where_nothing_can_start(project: Project) -> list[str]:
-    """Not errors: the folder may be made, and the user be there, where it is to run."""
+def _why_start_would_refuse(project: Project) -> list[str]:
+    """Not errors: where it is to run, the folder may be made, the user be there, and watchfiles be installed."""
     from procsup.runtime.launch import user_of
+    from procsup.runtime.options import lacking_for_watch
 
-    found = []
+    found = [text] if (text := lacking_for_watch(project.settings)) else []
     for each in project.types:
         try:
             user_of(project, each.name)

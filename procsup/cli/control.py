@@ -10,14 +10,14 @@ from typing import Any
 
 import click
 
-from procsup.cli.options import Common, project_options, running_names
+from procsup.cli.options import Common, Name, project_options, running_names
 from procsup.errors import ProcsupError
 
 _LAST_MOMENT = 5.0  # seconds; from another container the pid may be somebody else's, who does not end
 
 
 @click.command()
-@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=running_names)
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", type=Name(), shell_complete=running_names)
 @project_options(app=True)
 def stop(common: Common, names: tuple[str, ...]) -> None:
     """Stop types or instances, and keep them stopped.
@@ -34,7 +34,7 @@ def stop(common: Common, names: tuple[str, ...]) -> None:
 
 
 @click.command()
-@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=running_names)
+@click.argument("names", nargs=-1, metavar="[NAME]...", type=Name(), shell_complete=running_names)
 @click.option("--rolling", is_flag=True, help="One at a time, each only when the one before is ready, or stays up.")
 @project_options(app=True)
 def restart(common: Common, names: tuple[str, ...], rolling: bool) -> None:

@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 @click.option("--explain", metavar="KEY", help="Say where the value of KEY comes from, and what it won over.")
 @project_options()
 def env(common: Common, name: str | None, explain: str | None) -> None:
-    """Show the environment of a type, and its origins.
+    """Show the environment of a type or instance, and its origins.
 
-    Of its instance 1, that is; without a name, that of the app. Secrets are masked.
+    Of a type it is that of its instance 1; without a name, that of the app. Secrets are masked.
 
     \b
     Examples:
       procsup env web
+      procsup env web.2
       procsup env --explain DATABASE_URL
     """
     from procsup.config.secrets import masked
@@ -33,9 +34,8 @@ def env(common: Common, name: str | None, explain: str | None) -> None:
     project = common.read_project()
     values, ours = project.environments.of(None), frozenset[str]()
     if name is not None:
-        project.type(name)  # raises for a name that is not there
-        expected = expectation(project)
-        values, ours = expected.environment(expected.of(name)[0])
+        values, ours = _of_instance(project, name)
+        name = name.partition(".")[0]  # what the files know
     secrets = project.environments.secrets
     if explain is None:
         for key, value in sorted(masked(values, secrets).items()):
@@ -49,6 +49,20 @@ def env(common: Common, name: str | None, explain: str | None) -> None:
     for position, (where, value) in enumerate(lines):
         note = "  (wins)" if position == 0 and len(lines) > 1 else ""
         click.echo(f"{explain}={masked({explain: value}, secrets)[explain]}  from {where}{note}")
+
+
+def _of_instance(project: Project, name: str) -> tuple[dict[str, str], frozenset[str]]:
+    """Of a type, its first. Raises UsageError for a name that is not there."""
+    type_, of_one, _ = name.partition(".")
+    project.type(type_)
+    expected = expectation(project)
+    for each in expected.of(type_):
+        if not of_one or str(each.name) == name:
+            return expected.environment(each)
+    raise UsageError(
+        f"{name} is not in the formation, which has {type_}={expected.counts[type_]}; "
+        f"if it runs all the same: procsup exec {name} env"
+    )
 
 
 def _hidden(project: Project, name: str | None, key: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from procsup.cli.options import Common, PathText, environment, project_options
+from procsup.cli.options import Common, PathText, Port, environment, project_options
 from procsup.errors import UsageError
 from procsup.export.formats import FORMATS, WITH_IMAGE
 
@@ -42,7 +42,7 @@ Examples:
 @click.argument("engine", metavar="FORMAT", type=click.Choice(list(FORMATS)))
 @click.argument("folder", metavar="DIR", type=PathText())
 @click.option("-m", "--formation", multiple=True, metavar="NAME=N,...", help="How many of each: web=2,worker=3,all=1.")
-@click.option("-p", "--port", type=click.IntRange(1, 65535), help="The first PORT; each type has the next hundred.")
+@click.option("-p", "--port", type=Port(), help="The first PORT; each type has the next hundred.")
 @click.option("--app", metavar="NAME", help="The application's name in the files; else `app`, or the root's name.")
 @click.option("--image", metavar="NAME", help="The container image, for compose, kubernetes and nomad.")
 @click.option("--replace", is_flag=True, help="Also replace files that were changed, or that are not ours.")

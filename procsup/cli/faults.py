@@ -59,7 +59,7 @@ def exit_code_of(error: BaseException) -> int:
         case click.Abort() | KeyboardInterrupt():
             return 130
         case click.UsageError():
-            _say(error.format_message().rstrip("."))
+            _say(re.sub(r"\s*\n\s*", " ", error.format_message()).rstrip("."))  # click lists choices a line each
             if error.ctx is not None:
                 _say(f"see: {error.ctx.command_path} --help")
             return 2

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from procsup.cli.files_of_ours import keep_ours, read_ours, remove_ours, write_ours
-from procsup.cli.options import CommaList, Common, Seconds, environment, flat, project_options
+from procsup.cli.options import CommaList, Common, Port, Seconds, environment, flat, project_options
 from procsup.cli.outlets import Size, chosen_receiver, outlet_options
+from procsup.config.settings import DEFAULT_GRACE
 from procsup.errors import NotRunning, ProcsupError, UsageError
 
 if TYPE_CHECKING:
@@ -37,12 +38,18 @@ if TYPE_CHECKING:
 )
 @click.option("-m", "--formation", multiple=True, metavar="NAME=N,...", help="How many of each, kept as by scale.")
 @click.option("-c", "--concurrency", multiple=True, metavar="NAME=N,...", help="The same, by Honcho's name.")
-@click.option("-p", "--port", type=click.IntRange(1, 65535), help="As in start; so are all that follow.")
-@click.option("-t", "--grace", type=Seconds(0), help="Seconds from the stop signal to SIGKILL.  [default: 15]")
+@click.option("-p", "--port", type=Port(), help="As in start; so are all that follow.")
+@click.option(
+    "-t",
+    "--grace",
+    metavar="SECONDS",
+    type=Seconds(0),
+    help=f"Seconds from the stop signal to SIGKILL.  [default: {DEFAULT_GRACE:g}]",
+)
 @click.option("--restart", type=click.Choice(["always", "on-failure", "never"]), help="What comes back.")
 @click.option("-q", "--quiet", type=CommaList(), multiple=True, metavar="NAME,...", help="Do not log their output.")
 @outlet_options
-@click.option("--history", type=Size(), default="256K", help="How much of each one's output `logs` can show.")
+@click.option("--history", type=Size(), default=256 << 10, help="How much of each one's output `logs` can show.")
 @click.option("--release", is_flag=True, help="First run the release to its end, at each start.")
 @click.option("--no-watch", is_flag=True, help="Let no change of a file restart anything.")
 @project_options()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from procsup.cli.look import chosen_style, look_options
-from procsup.cli.options import Common, project_options, running_names
+from procsup.cli.options import Common, Name, Whole, project_options, running_names
 from procsup.errors import NotRunning, ProcsupError, UsageError
 
 if TYPE_CHECKING:
@@ -22,12 +22,13 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 @click.command()
-@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=running_names)
+@click.argument("names", nargs=-1, metavar="[NAME]...", type=Name(), shell_complete=running_names)
 @click.option("-f", "--follow", is_flag=True, help="Go on with what comes, until Ctrl-C or the supervisor's end.")
 @click.option(
     "-n",
     "--lines",
-    type=click.IntRange(0),
+    metavar="N",
+    type=Whole(0),
     help=f"The last so many lines of all together; {DEFAULT_LINES} without --since.",
 )
 @click.option("--since", metavar="WHEN", help="Only what came since: 10m, 2h, 13:45, 2026-01-31T13:45:00.")

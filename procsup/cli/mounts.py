@@ -88,14 +88,14 @@ def _named(common: Common, root: str) -> set[tuple[str, str]] | None:
 
 
 def _show(found: list[Mount], named: set[tuple[str, str]] | None) -> None:
-    from procsup.cli.status import size_in_words
+    from procsup.config.sizes import in_words
 
     rows = [("MOUNT", "SIZE", "PATH")]
     for each in found:
         note = "" if named is None or each[:2] in named else "  (procsup.toml does not name it)"
         hidden = "1 folder" if each.hidden == 1 else f"{each.hidden} folders"
         more = f"  (and {hidden} that cannot be read)" if each.hidden else ""
-        rows.append((f"{each.type}/{each.name}", size_in_words(each.size), f"{each.path}{note}{more}"))
+        rows.append((f"{each.type}/{each.name}", in_words(each.size), f"{each.path}{note}{more}"))
     name, size = (max(len(row[column]) for row in rows) for column in (0, 1))
     for row in rows:
         click.echo(_printable(f"{row[0]:<{name}}  {row[1]:>{size}}  {row[2]}"))
@@ -119,7 +119,7 @@ def _unknown(name: str, found: list[Mount], root: str) -> UsageError:
 
 
 def _clear(chosen: list[Mount], place: _Place, named: set[tuple[str, str]] | None, force: bool) -> None:
-    from procsup.cli.status import size_in_words
+    from procsup.config.sizes import in_words
     from procsup.runtime.mounts import clear, remove
 
     types = {each.type for each in chosen}
@@ -141,7 +141,7 @@ def _clear(chosen: list[Mount], place: _Place, named: set[tuple[str, str]] | Non
                 f"{each.type}/{each.name} is cleared in part only: {os.fsdecode(what)}: {error.strerror}; "
                 "make that possible, and do it again"
             ) from error
-        click.echo(f"cleared {each.type}/{each.name}: {size_in_words(each.size)}")
+        click.echo(f"cleared {each.type}/{each.name}: {in_words(each.size)}")
 
 
 def _printable(text: str) -> str:

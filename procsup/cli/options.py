@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from procsup.errors import ConfigError, NotRunning, ProcsupError
+from procsup.errors import ConfigError, NotRunning, ProcsupError, UsageError
 from procsup.value import Value
 
 if TYPE_CHECKING:
@@ -47,11 +47,39 @@ class CommaList(_ListType):
 class Seconds(click.FloatRange):
     """From 0 up; `nan` and `inf` are floats to Python, and no time to wait."""
 
+    name = "number of seconds"
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         seconds: float = super().convert(value, param, ctx)
         if not isfinite(seconds):
             self.fail(f"{seconds} is no number of seconds.", param, ctx)
         return seconds
+
+
+class Whole(click.IntRange):
+    name = "whole number"
+
+
+class Port(click.IntRange):
+    name = "port"
+
+    def __init__(self) -> None:
+        super().__init__(1, 65535)
+
+
+class Name(_TextType):
+    """Of a type or an instance, one an argument; of several in one word, or of a count, it says how to write them."""
+
+    name = "name"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        text = str(value)
+        if "=" in text:
+            raise UsageError(f'"{text}" is not a name; counts are for procsup scale')
+        if "," in text:
+            words = " ".join(each.strip() for each in text.split(",") if each.strip())
+            raise UsageError(f'"{text}" is not a name; write them apart: {words or "NAME NAME"}')
+        return text
 
 
 class PathText(_TextType):

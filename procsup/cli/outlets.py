@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from procsup.cli.options import PathText, environment, working_folder
+from procsup.cli.options import PathText, Whole, environment, working_folder
 from procsup.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,23 +22,21 @@ if TYPE_CHECKING:
 else:
     _SizeType = click.ParamType
 
-_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
-
 
 class Size(_SizeType):
-    """Bytes, as people write them: 512K, 10M, 1G; in steps of 1024, with or without "B" or "iB"."""
+    """Bytes, as people write them. A default is a number, which costs nothing before the first child."""
 
     name = "size"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
         if isinstance(value, int):
             return value
-        text = str(value).strip().upper().removesuffix("B").removesuffix("I")
-        unit = text[-1:] if text[-1:] in _UNITS else ""
-        number = text.removesuffix(unit)
-        if not (number.isascii() and number.isdigit() and int(number)):
+        from procsup.config.sizes import read_size
+
+        count = read_size(str(value))
+        if count is None:
             self.fail(f"{value!r} is no size; write 512K, 10M or 1G.", param, ctx)
-        return int(number) * _UNITS[unit]
+        return count
 
 
 _OPTIONS = (
@@ -46,10 +44,14 @@ _OPTIONS = (
         "--log-dir", metavar="DIR", type=PathText(), help="Also write each instance's output to DIR/web.1.log."
     ),
     click.option(
-        "--log-size", metavar="SIZE", type=Size(), default="10M", show_default=True, help="Of a file in --log-dir."
+        "--log-size",
+        metavar="SIZE",
+        type=Size(),
+        default=10 << 20,
+        help="Of a file in --log-dir.  [default: 10M]",
     ),
     click.option(
-        "--log-count", type=click.IntRange(1, 1000), default=5, show_default=True, help="How many older ones stay."
+        "--log-count", metavar="N", type=Whole(1, 1000), default=5, show_default=True, help="How many older ones stay."
     ),
     click.option(
         "--syslog",

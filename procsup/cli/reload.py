@@ -34,4 +34,6 @@ def reload(common: Common, plan: bool) -> None:
     if answer.get("failed"):
         raise ProcsupError(failures(answer["failed"]))
     if plan:
-        click.echo("nothing was changed; procsup reload does it")
+        kept = all(step["action"] == "keep" for step in answer["plan"])
+        would = "would start, stop and restart nothing" if kept else "does it"
+        click.echo(f"nothing was changed; procsup reload {would}")

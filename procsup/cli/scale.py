@@ -27,7 +27,7 @@ def scale(common: Common, changes: tuple[str, ...], wait: bool) -> None:
     """
     from procsup.config.formation import parse_scale
 
-    parsed = [{"type": each.type, "relative": each.relative, "count": each.count} for each in parse_scale(changes)]
+    parsed = [{"type": each.type, "relative": each.relative, "count": each.amount} for each in parse_scale(changes)]
     with common.connect() as client:
         if not parsed:
             formation: Any = client.call("formation")

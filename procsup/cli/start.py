@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,30 +12,37 @@ from procsup.cli.look import chosen_style, look_options
 from procsup.cli.options import (
     CommaList,
     Common,
+    Name,
+    Port,
     Seconds,
-    connect_to,
     environment,
     flat,
     project_options,
     running_names,
 )
 from procsup.cli.outlets import Size, chosen_folder, chosen_receiver, for_journal, outlet_options
-from procsup.errors import UsageError
+from procsup.config.settings import DEFAULT_GRACE
+from procsup.errors import AlreadyRunning, NoProcfile, NotRunning, UsageError
 
 if TYPE_CHECKING:
     from procsup.config.project import Project
     from procsup.config.reader import ProjectReader
-    from procsup.config.settings import Settings
     from procsup.runtime.child import Window
     from procsup.runtime.options import RunOptions
 
 
 @click.command()
-@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=running_names)
+@click.argument("names", nargs=-1, metavar="[NAME]...", type=Name(), shell_complete=running_names)
 @click.option("-m", "--formation", multiple=True, metavar="NAME=N,...", help="How many of each: web=2,worker=3,all=1.")
 @click.option("-c", "--concurrency", multiple=True, metavar="NAME=N,...", help="The same, by Honcho's name.")
-@click.option("-p", "--port", type=click.IntRange(1, 65535), help="The first PORT; each type has the next hundred.")
-@click.option("-t", "--grace", type=Seconds(0), help="Seconds from the stop signal to SIGKILL.  [default: 15]")
+@click.option("-p", "--port", type=Port(), help="The first PORT; each type has the next hundred.")
+@click.option(
+    "-t",
+    "--grace",
+    metavar="SECONDS",
+    type=Seconds(0),
+    help=f"Seconds from the stop signal to SIGKILL.  [default: {DEFAULT_GRACE:g}]",
+)
 @click.option(
     "--restart",
     type=click.Choice(["always", "on-failure", "never"]),
@@ -49,7 +57,7 @@ if TYPE_CHECKING:
 @look_options
 @outlet_options
 @click.option(
-    "--history", type=Size(), default="256K", show_default=True, help="How much of each one's output `logs` can show."
+    "--history", type=Size(), default=256 << 10, help="How much of each one's output `logs` can show.  [default: 256K]"
 )
 @click.option("--no-status", is_flag=True, help="No line about everybody's state at the foot of the terminal.")
 @click.option("--release", is_flag=True, help="First run the release to its end; the others start if it went well.")
@@ -96,7 +104,12 @@ def start(
     from procsup.runtime.inherited import for_children
 
     read = common.project_reader(port, for_children(environment()))
-    project = read()
+    try:
+        project = read()
+    except NoProcfile:
+        if common.procfile is None:
+            _refuse_where_one_runs(common)
+        raise
     options = _run_options(
         project, names, (*formation, *concurrency), flat(quiet), flat(tty), focus and _focused(project, focus), **rest
     )
@@ -110,22 +123,30 @@ def start(
 
 def _started_in_a_running_one(common: Common, names: tuple[str, ...]) -> bool:
     from procsup.cli.control import report
-    from procsup.errors import NotRunning
 
-    root = common.locate().root
     try:
-        client = connect_to(root)
+        client = common.connect()
     except NotRunning:
         return False
     with client:
         idle = _typed_options() - {"--detach"}
         if idle:
+            told: Any = client.info
             raise UsageError(
-                f"a supervisor runs for {root} already, where {', '.join(sorted(idle))} cannot be applied; "
+                f"a supervisor runs for {told['root']} already, where {', '.join(sorted(idle))} cannot be applied; "
                 f"start {' '.join(names)} without, change counts with procsup scale, or shut it down first"
             )
         report(client.call("start", names=list(names)), "started")
     return True
+
+
+def _refuse_where_one_runs(common: Common) -> None:
+    """It may have been started with another Procfile, or in a folder above. Raises AlreadyRunning."""
+    with suppress(NotRunning), common.connect() as client:
+        told: Any = client.info
+        raise AlreadyRunning(
+            f"a supervisor runs already for {told['root']} (pid {told['pid']}); end it with: procsup shutdown"
+        )
 
 
 def _typed_options() -> set[str]:
@@ -161,14 +182,14 @@ def _run_options(
     **look: Any,
 ) -> RunOptions:
     from procsup.config.formation import parse_formation
-    from procsup.runtime.options import Policy, RunOptions
+    from procsup.runtime.options import Policy, RunOptions, lacking_for_watch
 
     for name in names:
         project.type(name)  # raises for a name that is not there
     for name in (*quiet, *tty):
         _check_name(project, name)
-    if not no_watch:
-        _refuse_without_watchfiles(project.settings)
+    if not no_watch and (lacking := lacking_for_watch(project.settings)):
+        raise UsageError(lacking)  # who develops would wait in vain for a restart
     quiet += tuple(each.name for each in project.types if project.settings.of(each.name).quiet)
     style = chosen_style(**look, status=not no_status)
     return RunOptions(
@@ -188,19 +209,6 @@ def _run_options(
         watch=not no_watch,
         portable=bool(environment().get("PROCSUP_PORTABLE")),
     )
-
-
-def _refuse_without_watchfiles(settings: Settings) -> None:
-    """Raises UsageError: who develops would wait in vain for a restart."""
-    watched = [name for name, own in {"": settings.defaults, **settings.types}.items() if own.watch]
-    if not watched:
-        return
-    from importlib.util import find_spec
-
-    if find_spec("watchfiles") is None:
-        from procsup.runtime.options import NO_WATCHFILES
-
-        raise UsageError(f"{settings.place(watched[0], 'watch')}: {NO_WATCHFILES}, or start with --no-watch")
 
 
 def _focused(project: Project, name: str) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from procsup.cli.options import Common, project_options
+from procsup.config.sizes import in_words
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -147,15 +148,5 @@ def _uptime(seconds: float | None) -> str:
 
 def _memory(row: Any) -> str:
     most = (row["limits"] or {}).get("memory")
-    taken = size_in_words(row["memory"])
-    return taken if most is None else f"{taken} of {size_in_words(most)}"
-
-
-def size_in_words(count: float | None) -> str:
-    if count is None:
-        return "-"
-    for unit in ("B", "KiB", "MiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} GiB"
+    taken = "-" if row["memory"] is None else in_words(row["memory"])
+    return taken if most is None else f"{taken} of {in_words(most)}"

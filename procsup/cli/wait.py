@@ -7,12 +7,12 @@ from typing import Any
 import click
 
 from procsup.cli.control import failures
-from procsup.cli.options import Common, Seconds, project_options, running_names
+from procsup.cli.options import Common, Name, Seconds, project_options, running_names
 from procsup.errors import ProcsupError
 
 
 @click.command()
-@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=running_names)
+@click.argument("names", nargs=-1, metavar="[NAME]...", type=Name(), shell_complete=running_names)
 @click.option("--ready", is_flag=True, help="Until they are ready (see ready in procsup.toml); one-shots: done.")
 @click.option(
     "--timeout", type=Seconds(0), default=60.0, show_default=True, metavar="SECONDS", help="Wait no longer than this."

@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping
 
 from dotenv.parser import parse_stream
 
-from procsup.config.environment import Binding
 from procsup.config.files import MAX_SIZE
 from procsup.config.text import decode_lines
 from procsup.errors import ConfigError, Problem
+from procsup.value import Value
 
 MAX_VALUE = 1024 * 1024  # eight times what Linux takes; `A=${A}${A}` gets there in twenty lines, and on to any size
 _MARKER = re.compile(r"<{7}|\|{7}|={7}|>{7}")
@@ -23,15 +23,23 @@ _STATEMENT = re.compile(r"(?:export[^\S\r\n]+)?(?P<name>'[^']+'|[^=#\s']+)?[^\S\
 _QUOTED = re.compile(r"'(?:\\.|[^'\\])*+'|\"(?:\\.|[^\"\\])*+\"", re.DOTALL)
 
 
-def parse_env_file(data: bytes, shown: str, weaker: Mapping[str, str], stronger: Mapping[str, str]) -> list[Binding]:
-    """The bindings in reading order; ${NAME} is looked up in `stronger`, the file so far, then `weaker`.
+class Assignment(Value):
+    """One NAME=value, with ${…} filled in."""
+
+    name: str
+    value: str
+    line: int
+
+
+def parse_env_file(data: bytes, shown: str, weaker: Mapping[str, str], stronger: Mapping[str, str]) -> list[Assignment]:
+    """In reading order; ${NAME} is looked up in `stronger`, the file so far, then `weaker`.
 
     Raises ConfigError with every line that is no assignment, comment or blank.
     """
     lines, problems = decode_lines(data, shown)
     if problems:
         raise ConfigError(problems)  # python-dotenv would read something else from a mended text
-    bindings: list[Binding] = []
+    found: list[Assignment] = []
     known = {**weaker, **stronger}
     room = MAX_SIZE  # for all of them together
     for parsed in parse_stream(io.StringIO("\n".join(lines))):
@@ -61,10 +69,10 @@ def parse_env_file(data: bytes, shown: str, weaker: Mapping[str, str], stronger:
             room -= len(value)
             if parsed.key not in stronger:
                 known[parsed.key] = value
-            bindings.append(Binding(parsed.key, value, line))
+            found.append(Assignment(parsed.key, value, line))
     if problems:
         raise ConfigError(problems)
-    return bindings
+    return found
 
 
 def _resolve(text: str, known: Mapping[str, str], longest: int) -> str | None:

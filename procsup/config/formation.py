@@ -17,12 +17,12 @@ _NAME_CHARACTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 _MAX_NAME = 63
 
 
-class ScaleChange(Value):
-    """`count` is signed where it is relative; the type may be "all"."""
+class CountWord(Value):
+    """`worker=3` or `worker=+2`: the amount is signed where it is relative; the type may be "all"."""
 
     type: str
+    amount: int
     relative: bool
-    count: int
 
 
 def parse_formation(
@@ -52,9 +52,9 @@ def parse_formation(
     return {name: everyone for name in types if name not in not_by_all and name != ALL} | counts
 
 
-def parse_scale(args: Sequence[str]) -> tuple[ScaleChange, ...]:
+def parse_scale(args: Sequence[str]) -> tuple[CountWord, ...]:
     """worker=3, worker=+2, worker=-1 and worker+2; several in one argument where commas stand between them."""
-    changes: dict[str, ScaleChange] = {}
+    changes: dict[str, CountWord] = {}
     for item in _items(args, "worker=3"):
         change = _change(item)
         if changes.setdefault(change.type, change) != change:
@@ -62,7 +62,7 @@ def parse_scale(args: Sequence[str]) -> tuple[ScaleChange, ...]:
     return tuple(changes.values())
 
 
-def _change(item: str) -> ScaleChange:
+def _change(item: str) -> CountWord:
     name, equals, number = (part.strip() for part in item.partition("="))
     if not equals:
         name, plus, number = (part.strip() for part in item.partition("+"))
@@ -72,7 +72,7 @@ def _change(item: str) -> ScaleChange:
     _check_name(name, item, "worker=3")
     sign = number[:1] if number[:1] in ("+", "-") else ""
     count = _count(number[len(sign) :], item)
-    return ScaleChange(name, bool(sign), -count if sign == "-" else count)
+    return CountWord(name, -count if sign == "-" else count, bool(sign))
 
 
 def _no_count(item: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from procsup.config.project import Project
 from procsup.config.settings import Limits
+from procsup.config.sizes import in_words
 
 UNLIMITED = Limits()
 
@@ -30,12 +31,3 @@ def explained(project: Project, name: str) -> str | None:
     keys = [("size", f"size {own.size}")] if own.size is not None else []
     keys += [(key, key) for key, value in given.items() if value is not None]
     return f"{describe(limits)} ({'; '.join(f'{word}, {project.settings.place(name, key)}' for key, word in keys)})"
-
-
-def in_words(count: float) -> str:
-    """`256 MiB`, `1.5 GiB`."""
-    for unit in ("B", "KiB", "MiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}"
-        count /= 1024
-    return f"{count:.1f} GiB".replace(".0 ", " ")

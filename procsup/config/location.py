@@ -1,15 +1,25 @@
-"""Which folder is the app's root: what a supervisor is known by. Light, since the client asks too."""
+"""Finds the files of a project: which Procfile, which .env files, in which root, by which a supervisor is known.
+
+$PROCFILE may stand in `.env`, which is looked for in the root, which is the Procfile's folder: so `.env` is first
+looked for where the Procfile would be without it, and if that one names a Procfile elsewhere it stays the project's.
+Light, since the client asks for the root, too.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from procsup.config.files import MAX_SIZE
 from procsup.errors import UsageError
 from procsup.value import Value
 
+if TYPE_CHECKING:
+    from procsup.config.environment import EnvFile, Environment
+
 STDIN = "-"
+STDIN_SHOWN = "<stdin>"
 DEFAULT_PROCFILE = "Procfile"
 
 
@@ -18,6 +28,15 @@ class Location(Value):
 
     root: str
     chosen: bool
+
+
+class Found(Value):
+    """The Procfile by its path and by the name a person knows it by; nothing of it is read yet."""
+
+    root: str
+    procfile: str
+    shown: str
+    environment: Environment
 
 
 def find_root(procfile: str | None, root: str | None, cwd: str) -> str:
@@ -82,8 +101,6 @@ def locate(
     names = env_files or ((".env", f".env.{env_name}") if env_name else (".env",))
     if not any(_speaks_of_procfile(os.path.join(cwd, name)) for name in names) and not environ.get("PROCFILE"):
         return Location(find_root(None, None, cwd), False)
-    from procsup.config.lookup import find_project
-
     found = find_project(None, None, env_name, env_files, override, environ, cwd)
     return Location(found.root, bool(found.environment.values.get("PROCFILE")))
 
@@ -96,3 +113,47 @@ def _speaks_of_procfile(path: str) -> bool:
             return b"PROCFILE" in file.read(MAX_SIZE)
     except OSError:
         return False  # who reads it in earnest will say what is wrong with it
+
+
+def find_project(
+    procfile: str | None,
+    root: str | None,
+    env_name: str | None,
+    env_files: Sequence[str],
+    override: bool,
+    environ: Mapping[str, str],
+    cwd: str,
+) -> Found:
+    """The rule of the contract's "which file", whose order decides. Raises ConfigError for a broken .env."""
+    from procsup.config.environment import load_environment  # the client can mostly do without
+
+    where = find_root(procfile, root, cwd)
+    if root is not None and not os.path.isdir(where):
+        raise UsageError(f'there is no folder "{root}"; give the folder of the app with -d')
+    base = root or ""  # what names are relative to
+    procfile = named_procfile(procfile, root, env_name, override, environ, cwd)
+    where = find_root(procfile, root, cwd)
+    environment = load_environment(_env_files(procfile, base, where, env_name, env_files, cwd), environ, override)
+    if procfile == STDIN:
+        return Found(where, STDIN, STDIN_SHOWN, environment)
+    if procfile is None:
+        procfile = os.path.join(base, environment.values.get("PROCFILE") or DEFAULT_PROCFILE)
+        where = find_root(procfile, root, cwd)
+    return Found(where, os.path.join(cwd, procfile), procfile, environment)
+
+
+def _env_files(
+    procfile: str | None, base: str, root: str, env_name: str | None, given: Sequence[str], cwd: str
+) -> list[EnvFile]:
+    """Those given, which must be there; else .env and .env.NAME of the root, which need not."""
+    from procsup.config.environment import EnvFile
+
+    if given:
+        names = [name.strip() for text in given for name in text.split(",")]
+        if not all(names):
+            raise UsageError("an empty file name in --env; write -e FILE or -e FILE,FILE")
+        return [EnvFile(os.path.join(cwd, name), name, required=True) for name in names]
+    if not base and procfile is not None and procfile != STDIN:
+        base = os.path.dirname(procfile)
+    names = [".env", f".env.{env_name}"] if env_name else [".env"]
+    return [EnvFile(os.path.join(root, name), os.path.join(base, name)) for name in names]

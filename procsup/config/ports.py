@@ -1,8 +1,8 @@
-"""Where the ports of an app begin, and that they fit below 65536."""
+"""Where the ports of an app begin, that they fit below 65536, and the variables by which one type finds another."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from procsup.config.environment import INHERITED, Environment
 from procsup.errors import ConfigError, Problem, UsageError
@@ -10,6 +10,7 @@ from procsup.errors import ConfigError, Problem, UsageError
 DEFAULT_BASE = 5000  # Foreman's
 PORTS_PER_TYPE = 100
 MAX_PORT = 65535
+PORT_VARIABLE = "PROCSUP_PORT_"  # a type's name behind it makes the variable
 
 
 def base_port(option: int | None, environment: Environment) -> int:
@@ -35,6 +36,14 @@ def check_ports(base: int, types: Sequence[str]) -> None:
         port = base + PORTS_PER_TYPE * position
         if port > MAX_PORT:
             raise UsageError(f'process type "{name}" would get port {port}, above {MAX_PORT}; start lower, with --port')
+
+
+def port_variables(ports: Mapping[str, int]) -> dict[str, str]:
+    """Types that differ in "-" and "_" only share a variable: it is that of the first."""
+    found: dict[str, str] = {}
+    for name, port in ports.items():
+        found.setdefault(PORT_VARIABLE + name.replace("-", "_"), str(port))
+    return found
 
 
 def _no_port(where: str, value: str) -> ConfigError | UsageError:

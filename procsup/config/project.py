@@ -11,13 +11,12 @@ from collections.abc import Callable, Mapping
 
 from procsup.config.environment import EnvFile, Environment, load_environment
 from procsup.config.files import owner_warning, read_file
-from procsup.config.location import STDIN, environment_name
-from procsup.config.lookup import STDIN_SHOWN, Found, find_project
-from procsup.config.ports import PORTS_PER_TYPE, base_port, check_ports
+from procsup.config.location import STDIN, STDIN_SHOWN, Found, environment_name, find_project
+from procsup.config.ports import PORTS_PER_TYPE, base_port, check_ports, port_variables
 from procsup.config.procfile import Procfile, parse_procfile
 from procsup.config.settings import FILE, STARTED_WITH, Settings
 from procsup.config.type_environment import Files, TypeEnvironments
-from procsup.errors import ConfigError, Problem, unknown_name
+from procsup.errors import ConfigError, NoProcfile, Problem, unknown_name
 from procsup.value import Value
 
 _BY_DEFAULT = 1
@@ -94,10 +93,9 @@ class Project(Value):
         self, name: str, number: int, port: int, unique_int: int, type_ports: Mapping[str, int]
     ) -> dict[str, str]:
         """What no file can overwrite, but PYTHONUNBUFFERED, which is only for where nobody set it."""
-        own = {"PYTHONUNBUFFERED": "1"}
-        for other, its_port in type_ports.items():
-            own.setdefault(f"PROCSUP_PORT_{other.replace('-', '_')}", str(its_port))
-        return own | {
+        return {
+            "PYTHONUNBUFFERED": "1",
+            **port_variables(type_ports),
             "PORT": str(port),
             "PS": f"{name}.{number}",
             "PROCSUP_TYPE": name,
@@ -203,5 +201,5 @@ def _read_procfile(path: str, shown: str, stdin: Callable[[], bytes]) -> tuple[P
     content = read_file(path, shown, "name another with -f")
     if content is None:
         advice = "create it with lines such as web: COMMAND, or name another with -f"
-        raise ConfigError([Problem(shown, 1, 1, f"there is no such file; {advice}")])
+        raise NoProcfile([Problem(shown, 1, 1, f"there is no such file; {advice}")])
     return parse_procfile(content.data, shown), owner_warning(content, shown)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from procsup.config.files import read_standard_input
-from procsup.config.lookup import STDIN_SHOWN
+from procsup.config.location import STDIN_SHOWN
 from procsup.config.project import Project, ProjectOptions, load_project
 
 

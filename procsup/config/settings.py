@@ -7,12 +7,13 @@ Keys at the top are defaults for every process type; a `[processes.NAME]` table 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from signal import SIGKILL, SIGTERM
 
 from procsup.value import Value
 
 FILE = "procsup.toml"
 # Seconds, where the file does not say.
-RESTART_WINDOW, READY_TIMEOUT, LIVE_INTERVAL = 60.0, 60.0, 10.0
+DEFAULT_GRACE, RESTART_WINDOW, READY_TIMEOUT, LIVE_INTERVAL = 15.0, 60.0, 60.0, 10.0
 MOUNT = "PROCSUP_MOUNT_"  # a mount's name behind it makes the variable that has its path
 
 
@@ -82,6 +83,24 @@ class TypeSettings(Value):
     depends_on: tuple[str, ...] = ()
     socket: str | None = None
     surge: int | None = None
+
+    def restart_word(self, asked: str | None, release: bool) -> str:
+        """What comes back when it ends by itself; `asked`: by the command line.
+
+        A release has no say in it, also one that somebody has asked for by its name: nobody wants a migration in a
+        loop. One that is done with an exit of 0 comes back only after a failure.
+        """
+        usual = "on-failure" if self.one_shot else "always"
+        return "never" if release else asked or self.restart or usual
+
+    def stop_steps(self, asked: float | None = None) -> tuple[tuple[int, float], ...]:
+        """Signals with the seconds after each, but for SIGKILL, which comes last in any case.
+
+        A signal without a pause of its own has the grace; `asked`: by the command line.
+        """
+        grace = next(each for each in (asked, self.grace, DEFAULT_GRACE) if each is not None)
+        steps = [(each.signal, each.wait) for each in self.stop] or [(int(SIGTERM), None)]
+        return tuple((number, grace if wait is None else wait) for number, wait in steps if number != SIGKILL)
 
 
 # What a running copy was started with, beside its command and its variables: a change restarts it. What is not named

@@ -51,7 +51,7 @@ OF_A_TYPE: Mapping[str, Key] = {
         "Private folders, kept over restarts: PROCSUP_MOUNT_<NAME> has the path.", may_be.MOUNTS, may_be.mount_names
     ),
     "size": Key(f"What each may use: {', '.join(SIZES)}, or a name of [sizes].", may_be.TEXT, may_be.text),
-    "memory": Key("The most memory each may use; wins over its size.", may_be.SIZE, may_be.size_of_memory),
+    "memory": Key("The most memory each may use, 1M at least; wins over its size.", may_be.SIZE, may_be.size_of_memory),
     "cpu": Key("The most cores each may keep busy; wins over its size.", may_be.CORES, may_be.cores),
     "watch": Key("Files, as globs from the app's root, whose change restarts it.", GLOBS, globs),
     "release": Key("Whether it is run to its end before the others, by start --release.", may_be.TRUTH, may_be.truth),
@@ -79,7 +79,7 @@ OF_THE_APP: Mapping[str, Key] = {
     "max_processes": _whole("The most instances in all; a scale beyond it is refused.", 1, 1_000_000),
     "relationships": Key("Groups of variables, each a list of names and patterns.", may_be.GROUPS, may_be.groups),
     "log_dir": Key("The folder, from the app's root, of a log file for each instance.", may_be.TEXT, may_be.text),
-    "log_size": Key("How large a file in log_dir may get.", may_be.SIZE, may_be.size_of_memory),
+    "log_size": Key("How large a file in log_dir may get.", may_be.SIZE, may_be.size),
     "log_count": _whole("How many older files stay in log_dir.", 1, 1000),
     "syslog": Key("Where every line is sent, too: unix:PATH, udp://HOST:514.", may_be.TEXT, may_be.text),
     "sizes": Key("Sizes, beside S, M and L or in place of them.", may_be.SIZES, may_be.sizes),

@@ -12,8 +12,7 @@ from procsup.config.secrets import mask_text, masked
 from procsup.config.settings import Check, Limits, Settings, Step, TypeSettings
 from procsup.config.settings_keys import OF_A_TYPE, OF_THE_APP
 from procsup.config.settings_values import SIZE
-
-_UNITS = ("", "K", "M", "G")
+from procsup.config.sizes import write_size
 
 
 class Said(NamedTuple):
@@ -56,7 +55,7 @@ def _of_key(values: TypeSettings | Settings, key: str, secrets: Sequence[str]) -
     value = getattr(values, key)
     schema = (OF_A_TYPE if isinstance(values, TypeSettings) else OF_THE_APP)[key].schema
     if schema is SIZE:
-        return json.dumps(_size(value))
+        return json.dumps(write_size(value))
     return _in_toml(_stop(value) if key == "stop" else value, secrets)
 
 
@@ -70,7 +69,7 @@ def _in_toml(value: object, secrets: Sequence[str]) -> str:
     if isinstance(value, Mapping):
         return "{ " + ", ".join(f"{key} = {_in_toml(each, secrets)}" for key, each in value.items()) + " }"
     if isinstance(value, Limits):
-        limits = {"memory": value.memory and _size(value.memory), "cpu": value.cpu}
+        limits = {"memory": value.memory and write_size(value.memory), "cpu": value.cpu}
         return _in_toml({key: each for key, each in limits.items() if each is not None}, secrets)
     if isinstance(value, Check):
         return _in_toml(str(value), secrets)
@@ -88,11 +87,3 @@ def _signal(number: int) -> str:
         return signal.Signals(number).name.removeprefix("SIG")
     except ValueError:
         return f"RTMIN+{number - signal.SIGRTMIN}"
-
-
-def _size(count: int) -> str:
-    """In the largest unit that needs no fraction."""
-    unit = 0
-    while count and count % 1024 == 0 and unit < len(_UNITS) - 1:
-        count, unit = count // 1024, unit + 1
-    return f"{count}{_UNITS[unit]}"

@@ -10,6 +10,7 @@ import re
 import signal
 from collections.abc import Callable, Mapping
 
+from procsup.config import sizes as amounts
 from procsup.config.settings import Limits, Step
 
 Schema = Mapping[str, object]
@@ -18,9 +19,7 @@ Reader = Callable[[object], object]
 _VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
 _VARIABLES = r"[A-Za-z0-9_*?]+"
 _MOUNT = r"[a-z][a-z0-9_-]{0,62}"
-_MEMORY = r"([0-9]{1,12})\s*([KMG]?)(?:i?B)?"
 _LEAST_MEMORY = 1 << 20  # no program begins with less
-_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _MOST_SECONDS = 1e9
 _MOST_CORES = 1024
@@ -40,7 +39,7 @@ SECONDS: Schema = {"type": "number", "minimum": 0, "exclusiveMaximum": _MOST_SEC
 SOME_SECONDS: Schema = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": _MOST_SECONDS}
 CORES: Schema = {"type": "number", "minimum": _LEAST_CORES, "maximum": _MOST_CORES}
 STOP: Schema = {"type": "string", "pattern": rf"^\s*{_TURN}(,\s*{_TURN})*$"}
-SIZE: Schema = {"type": "string", "pattern": r"^0*[1-9][0-9]{0,11}\s*[KMG]?(i?B)?$"}
+SIZE: Schema = {"type": "string", "pattern": f"^{amounts.SIZE}$"}
 _NAME: Schema = {"type": "string", "pattern": f"^{_MOUNT}$"}
 SIZES: Schema = {
     "type": "object",
@@ -248,10 +247,16 @@ def _signal_number(name: str, wanted: str) -> int:
     return int(found)
 
 
+def size(value: object) -> int:
+    count = amounts.read_size(value) if isinstance(value, str) else None
+    if count is None:
+        raise Unfit('a size, as in "512K", "10M" or "1G"')
+    return count
+
+
 def size_of_memory(value: object) -> int:
-    match = re.fullmatch(_MEMORY, value) if isinstance(value, str) else None
-    count = int(match[1]) * _UNITS[match[2]] if match is not None else 0
-    if count < _LEAST_MEMORY:
+    count = amounts.read_size(value) if isinstance(value, str) else None
+    if count is None or count < _LEAST_MEMORY:
         raise Unfit('a size of 1M or more, as in "256M" or "2G"')
     return count
 

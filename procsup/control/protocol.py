@@ -1,7 +1,8 @@
 """The words of the control socket: JSON-RPC 2.0, one message a line, and the table of what may be asked.
 
 Everything that comes in is hostile until it went through here. Methods are looked up in a table and parameters are
-checked against it: no name from outside ever reaches an attribute. The web page asks through the same table.
+checked against it: no name from outside ever reaches an attribute. What each method does stands in
+docs/control-socket.md, whose table has the same rows.
 
 An answer too long for one message comes as notifications `part` ({"id", "text"}), whose texts joined are the JSON of
 the result, and then an answer whose own result is null. A stream is notifications, and then such an answer.
@@ -64,48 +65,30 @@ class Parameter(Value):
 class Method(Value):
     """`repeatable`: it changes nothing, so it may be carried out a second time."""
 
-    doc: str
     parameters: Mapping[str, Parameter]
     repeatable: bool = False
 
 
 METHODS: Mapping[str, Method] = {
-    "info": Method(
-        "Who runs here: app, root, pid, version and how often it was upgraded; and the folder of its state.", {}, True
-    ),
-    "status": Method(
-        "Every instance, its state and why; usage: false leaves out CPU and memory, which cost a look at each process.",
-        {"usage": Parameter(boolean, required=False, default=True)},
-        True,
-    ),
-    "formation": Method("How many instances each process type should have.", {}, True),
-    "scale": Method(
-        "Sets counts or changes them; answers once accepted, or with wait: true once all of it is up or gone.",
-        {"changes": Parameter(changes), "wait": Parameter(boolean, required=False, default=False)},
-    ),
-    "start": Method("Starts what was stopped.", {"names": Parameter(some_names)}),
-    "stop": Method("Stops types or instances, and they stay stopped.", {"names": Parameter(some_names)}),
+    "info": Method({}, repeatable=True),
+    "status": Method({"usage": Parameter(boolean, required=False, default=True)}, repeatable=True),
+    "formation": Method({}, repeatable=True),
+    "scale": Method({"changes": Parameter(changes), "wait": Parameter(boolean, required=False, default=False)}),
+    "start": Method({"names": Parameter(some_names)}),
+    "stop": Method({"names": Parameter(some_names)}),
     "restart": Method(
-        "Restarts types or instances, all where names is empty; rolling: true takes one at a time.",
-        {"names": Parameter(names, required=False, default=()), "rolling": Parameter(boolean, False, False)},
+        {"names": Parameter(names, required=False, default=()), "rolling": Parameter(boolean, False, False)}
     ),
-    "reload": Method(
-        "Reads the project's files again and applies the difference; plan: true only tells it.",
-        {"plan": Parameter(boolean, required=False, default=False)},
-    ),
+    "reload": Method({"plan": Parameter(boolean, required=False, default=False)}),
     "wait": Method(
-        "Answers when those named (or all that should run) run, or with ready: true are ready; or at the time-out.",
         {
             "names": Parameter(names, required=False, default=()),
             "ready": Parameter(boolean, required=False, default=False),
             "timeout": Parameter(duration, required=False, default=60.0),
         },
-        True,
+        repeatable=True,
     ),
     "logs": Method(
-        "What they said lately, in order: the last lines of all, or all that is kept; follow: true goes on with more. "
-        "after: what comes behind the place of that number, as notifications tell it. raw: true sends what was said as "
-        "bytes behind the messages.",
         {
             "names": Parameter(names, required=False, default=()),
             "lines": Parameter(count_or_all, required=False),
@@ -114,29 +97,14 @@ METHODS: Mapping[str, Method] = {
             "raw": Parameter(boolean, required=False, default=False),
             "after": Parameter(count_or_all, required=False),
         },
-        True,
+        repeatable=True,
     ),
-    "attach": Method(
-        "What an instance's terminal shows, copy after copy; after: what follows the place of that number.",
-        {"name": Parameter(name), "after": Parameter(count_or_all, required=False)},
-        True,
-    ),
-    "type": Method(
-        "Types at an instance's terminal; bytes that are no UTF-8 as lone surrogates.",
-        {"name": Parameter(name), "text": Parameter(text)},
-    ),
-    "resize": Method(
-        "Gives an instance's terminal another size.",
-        {"name": Parameter(name), "rows": Parameter(size), "columns": Parameter(size)},
-    ),
-    "environment": Method(
-        "Variables, folder and user of an instance, secrets in clear.", {"name": Parameter(name)}, True
-    ),
-    "upgrade": Method(
-        "Becomes another version in the same process; it is answered by that one. python: the interpreter to run it.",
-        {"python": Parameter(path, required=False)},
-    ),
-    "shutdown": Method("Stops everything and ends the supervisor.", {}),
+    "attach": Method({"name": Parameter(name), "after": Parameter(count_or_all, required=False)}, repeatable=True),
+    "type": Method({"name": Parameter(name), "text": Parameter(text)}),
+    "resize": Method({"name": Parameter(name), "rows": Parameter(size), "columns": Parameter(size)}),
+    "environment": Method({"name": Parameter(name)}, repeatable=True),
+    "upgrade": Method({"python": Parameter(path, required=False)}),
+    "shutdown": Method({}),
 }
 
 

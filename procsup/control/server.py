@@ -15,7 +15,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mappi
 
 from procsup.control.connection import STALLED, Connection
 from procsup.control.listener import Listener, listen
-from procsup.control.peer import Peer, peer_of
+from procsup.control.peer import peer_of
 from procsup.control.protocol import (
     INTERNAL_ERROR,
     Notification,
@@ -29,7 +29,7 @@ from procsup.control.visitors import Visitor, with_time_left
 from procsup.control.watch import POLL, RemovalWatch
 from procsup.errors import ProcsupError
 
-Handler = Callable[[str, dict[str, object], Peer], Awaitable[object]]
+Handler = Callable[[str, dict[str, object]], Awaitable[object]]
 Report = Callable[[str, BaseException | None], None]
 Stream = AsyncGenerator[Notification, None]  # what a handler may return in place of a result
 
@@ -42,7 +42,7 @@ _LAST_WORDS = 0.5  # seconds at the end for answers to leave
 class ControlServer:
     """Listens at a path for as long as it runs, whatever happens to the file.
 
-    The handler gets a method of the table, checked parameters and who asks; what it returns is the answer's result. A
+    The handler gets a method of the table and checked parameters; what it returns is the answer's result. A
     ProcsupError it raises is answered with its exit code and text; any other exception goes to `report`, with a line
     for people, and the client learns no more than that. `poll` forces the way of systems without dnotify.
     """
@@ -226,7 +226,7 @@ class ControlServer:
         if len(self._commands) >= MAX_COMMANDS:
             lines = [error_answer(request.id, 1, f"{MAX_COMMANDS} commands are under way already; try again later")]
             return lines if request.wants_answer else []
-        command = self._loop.create_task(self._carry_out(request, connection.peer))
+        command = self._loop.create_task(self._carry_out(request))
         self._commands.add(command)
         command.add_done_callback(self._commands.discard)
         connection.working = True
@@ -254,9 +254,9 @@ class ControlServer:
             await stream.aclose()
         return list(answer(request.id, None))
 
-    async def _carry_out(self, request: Request, peer: Peer) -> list[bytes] | Stream:
+    async def _carry_out(self, request: Request) -> list[bytes] | Stream:
         try:
-            result = await self._handler(request.method, request.params, peer)
+            result = await self._handler(request.method, request.params)
             if isinstance(result, AsyncGenerator):
                 return result
             return list(answer(request.id, result))

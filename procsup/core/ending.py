@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from procsup.core.actions import Action, StillWaiting, Tell
 from procsup.core.events import ShutdownRequested
 from procsup.core.lifecycle import MAYBE_SHUTDOWN
@@ -20,6 +18,7 @@ class Ending:
         self.exit_code: int | None = None
         self._provisional = True
         self._reminder: float | None = None
+        self.awaited: dict[InstanceName, Instance] = {}  # something of them may be running, and may yet end
         # A failure that ends all, but may have been our own stop that was faster: when it counts, and whose it is.
         self._doubt: tuple[float, InstanceName, Exit] | None = None
 
@@ -30,6 +29,13 @@ class Ending:
     @property
     def in_doubt(self) -> bool:
         return self._doubt is not None
+
+    def note(self, instance: Instance) -> None:
+        """Its state may have changed."""
+        if instance.alive and not instance.unkillable:
+            self.awaited[instance.name] = instance
+        else:
+            self.awaited.pop(instance.name, None)
 
     def ask(self, request: ShutdownRequested, now: float) -> bool:
         """Whether a shutdown begins with this request."""
@@ -56,14 +62,14 @@ class Ending:
         """The failure that has come to count by now."""
         return self._doubt[1:] if self._doubt is not None and self._doubt[0] <= now else None
 
-    def remind(self, alive: Iterable[Instance], now: float) -> list[Action]:
+    def remind(self, now: float) -> list[Action]:
         """Now and then, while it waits: the one that is killed first, and how many more there are."""
         if self._reminder is None or now < self._reminder:
             return []
         self._reminder = now + REMINDER_EVERY
         waiting = [
             (each.kill_at - now, each.name, each.pid)
-            for each in alive
+            for each in self.awaited.values()
             if each.kill_at is not None and each.pid is not None
         ]
         if not waiting:

@@ -69,6 +69,10 @@ class PortBook:
         self._taken.add(port)
         return port
 
+    def hold(self, port: int) -> None:
+        """Somebody has it already."""
+        self._taken.add(port)
+
     def give_back(self, port: int) -> None:
         self._taken.discard(port)
         self._free_behind = min(self._free_behind, port)
@@ -87,10 +91,14 @@ class UniqueInts:
 
     def take(self) -> int:
         number = self._lowest_free
+        self.hold(number)
+        return number
+
+    def hold(self, number: int) -> None:
+        """Somebody has it already."""
         self._taken.add(number)
         while self._lowest_free in self._taken:
             self._lowest_free += 1
-        return number
 
     def give_back(self, number: int) -> None:
         self._taken.discard(number)

@@ -137,6 +137,12 @@ class Roster:
                 changed.append(extra)
         return changed
 
+    def bring_back(self, instance: Instance) -> None:
+        """It was there before, and has its numbers."""
+        self.by_name[instance.name] = instance
+        self._ports.hold(instance.port)
+        self._unique_ints.hold(instance.unique_int)
+
     def drop(self, instance: Instance) -> None:
         """Nothing of it is left: its numbers are free again."""
         del self.by_name[instance.name]

@@ -1,7 +1,8 @@
 """All that the core knows, as one frozen value, and a supervisor made of it again: for one who takes over from another.
 
-The fields are what a version tells the next one, so each new one has a default; only what follows from the others (what
-is due when) is left out. A supervisor that was restored gives the same orders for whatever happens from then on.
+The fields are what a version tells the next one, so each new one has a default. What follows from the instances (which
+numbers are taken, who is being started or waited for, what is due when) is not among them: it is found out again. A
+supervisor that was restored gives the same orders for whatever happens from then on.
 """
 
 from __future__ import annotations
@@ -10,8 +11,7 @@ from collections.abc import Iterable, Mapping
 
 from procsup.core.actions import RollingHalted
 from procsup.core.ending import Ending
-from procsup.core.model import Exit, Instance, InstanceName, State, Wish
-from procsup.core.numbers import PortBook, UniqueInts
+from procsup.core.model import Exit, Exited, Failed, Instance, InstanceName, State, Wish
 from procsup.core.rolling import Rolling, RollingRestart, Turn
 from procsup.core.roster import Roster
 from procsup.core.rules import ProcessType
@@ -46,17 +46,13 @@ class RosterMemory(Value):
     instances: tuple[InstanceMemory, ...]
     base_port: int
     positions: Mapping[str, int]
-    taken_ports: frozenset[int]
-    free_behind: int
-    taken_ints: frozenset[int]
-    lowest_int: int
 
 
 class TurnsMemory(Value):
+    """In the order in which they came."""
+
     queue: tuple[InstanceName, ...]
     waiting: Mapping[str, tuple[InstanceName, ...]]
-    starting: frozenset[InstanceName]
-    lacking: Mapping[str, tuple[InstanceName, ...]]
 
 
 class RollingMemory(Value):
@@ -75,7 +71,10 @@ class EndingMemory(Value):
 
 
 class Snapshot(Value):
-    """`types` are those of the instances, each once: of many instances the type is the same, and not small."""
+    """`types` are those of the instances, each once: of many instances the type is the same, and not small.
+
+    `given_up` is in the order in which they were: the first that had failed has the exit code.
+    """
 
     types: tuple[ProcessType, ...]
     roster: RosterMemory
@@ -84,8 +83,7 @@ class Snapshot(Value):
     keep_going: bool
     kept: Mapping[str, int]
     dice: int
-    alive: frozenset[InstanceName]
-    given_up: Mapping[InstanceName, Exit]
+    given_up: tuple[InstanceName, ...]
     quit: bool
     rolling: RollingMemory | None = None
     halted: RollingHalted | None = None
@@ -109,18 +107,13 @@ def take_snapshot(supervisor: Supervisor) -> Snapshot:
             instances=instances,
             base_port=roster._ports._base,
             positions=dict(roster._ports._positions),
-            taken_ports=frozenset(roster._ports._taken),
-            free_behind=roster._ports._free_behind,
-            taken_ints=frozenset(roster._unique_ints._taken),
-            lowest_int=roster._unique_ints._lowest_free,
         ),
         turns=_remember_turns(supervisor._turns),
         ending=EndingMemory(ending.exit_code, ending._provisional, ending._reminder, ending._doubt),
         keep_going=supervisor._keep_going,
         kept=dict(supervisor._kept),
         dice=supervisor._dice._state,
-        alive=frozenset(supervisor._alive),
-        given_up=dict(supervisor._given_up),
+        given_up=tuple(supervisor._given_up),
         quit=supervisor._quit,
         rolling=_remember_rolling(rolling._restart),
         halted=rolling.halted,
@@ -130,18 +123,24 @@ def take_snapshot(supervisor: Supervisor) -> Snapshot:
 
 def restore(snapshot: Snapshot) -> Supervisor:
     """One that goes on where the other was."""
-    supervisor = Supervisor(keep_going=snapshot.keep_going, seed=snapshot.dice)
+    supervisor = Supervisor(
+        base_port=snapshot.roster.base_port,
+        max_instances=snapshot.roster.usual_most,
+        seed=snapshot.dice,
+        keep_going=snapshot.keep_going,
+    )
     _fill_roster(supervisor._roster, snapshot)
     everyone = supervisor._roster.by_name
     supervisor._kept = dict(snapshot.kept)
-    supervisor._alive = set(snapshot.alive)
-    supervisor._given_up = dict(snapshot.given_up)
+    supervisor._given_up = {
+        name: state.exit for name in snapshot.given_up if isinstance(state := everyone[name].state, (Exited, Failed))
+    }
     supervisor._quit = snapshot.quit
     _fill_turns(supervisor._turns, snapshot.turns, everyone)
     _fill_ending(supervisor._ending, snapshot.ending)
     _fill_rolling(supervisor._rolling, snapshot, everyone)
     for instance in everyone.values():
-        supervisor._agenda.note(instance)
+        supervisor._note(instance)
     return supervisor
 
 
@@ -162,10 +161,7 @@ def _remember(instance: Instance, type_: int) -> InstanceMemory:
 
 
 def _remember_turns(turns: Turns) -> TurnsMemory:
-    def names(of: Mapping[str, Mapping[InstanceName, Instance]]) -> dict[str, tuple[InstanceName, ...]]:
-        return {type_: tuple(there) for type_, there in of.items()}
-
-    return TurnsMemory(tuple(turns._queue), names(turns._waiting), frozenset(turns._starting), names(turns._lacking))
+    return TurnsMemory(tuple(turns._queue), {type_: tuple(there) for type_, there in turns._waiting.items()})
 
 
 def _remember_rolling(restart: RollingRestart | None) -> RollingMemory | None:
@@ -181,15 +177,9 @@ def _remember_rolling(restart: RollingRestart | None) -> RollingMemory | None:
 
 def _fill_roster(roster: Roster, snapshot: Snapshot) -> None:
     memory = snapshot.roster
-    roster.usual_most, roster.most = memory.usual_most, memory.most
+    roster.most = memory.most
     roster._types, roster._counts = dict(memory.types), dict(memory.counts)
-    roster._ports = PortBook(memory.base_port)
     roster._ports._positions = dict(memory.positions)
-    roster._ports._taken = set(memory.taken_ports)
-    roster._ports._free_behind = memory.free_behind
-    roster._unique_ints = UniqueInts()
-    roster._unique_ints._taken = set(memory.taken_ints)
-    roster._unique_ints._lowest_free = memory.lowest_int
     # The same object where it is the same: there may be thousands of instances of a type.
     own = {each: each for each in memory.types.values()}
     types = [own.get(each, each) for each in snapshot.types]
@@ -198,7 +188,7 @@ def _fill_roster(roster: Roster, snapshot: Snapshot) -> None:
         instance.wish, instance.edition, instance.state = each.wish, each.edition, each.state
         instance.streak, instance.restarts, instance.restarted_at = each.streak, each.restarts, each.restarted_at
         instance.last_exit = each.last_exit
-        roster.by_name[each.name] = instance
+        roster.bring_back(instance)
 
 
 def _fill_turns(turns: Turns, memory: TurnsMemory, everyone: Mapping[InstanceName, Instance]) -> None:
@@ -207,8 +197,6 @@ def _fill_turns(turns: Turns, memory: TurnsMemory, everyone: Mapping[InstanceNam
 
     turns._queue = found(memory.queue)
     turns._waiting = {type_: found(names) for type_, names in memory.waiting.items()}
-    turns._starting = set(memory.starting)
-    turns._lacking = {type_: found(names) for type_, names in memory.lacking.items()}
 
 
 def _fill_ending(ending: Ending, memory: EndingMemory) -> None:

@@ -47,7 +47,6 @@ class Supervisor:
         self._dice = Dice(seed)
         self._agenda = Agenda()
         self._turns = Turns()
-        self._alive: set[InstanceName] = set()
         self._given_up: dict[InstanceName, Exit] = {}
         self._rolling = Rolling(self._roster, self.settled, self._turns.lacks, self._settle)
         self._ending = Ending()
@@ -141,7 +140,7 @@ class Supervisor:
                 assert_never(event)
         orders += self._rolling.roll_on(now)
         orders += self._turns.take()
-        self._alive.update(self._turns.starting)
+        self._ending.awaited |= self._turns.starting
         orders += self._perhaps_end(now)
         return orders
 
@@ -164,18 +163,13 @@ class Supervisor:
         orders: list[Action] = []
         for instance in self._agenda.due(self._roster.by_name, now):
             orders += observe(instance, events.DeadlineReached(), now) + self._settle(instance, now)
-        return orders + self._ending.remind((self._roster.by_name[name] for name in self._alive), now)
+        return orders + self._ending.remind(now)
 
     def _settle(self, instance: Instance, now: float) -> list[Action]:
         """Order what is missing for one instance, and keep the books on all of them right."""
         orders = settle(instance, now, self._dice.throw())
         name, state = instance.name, instance.state
-        self._turns.note(instance)
-        if instance.alive and not instance.unkillable:
-            self._alive.add(name)
-        else:
-            self._alive.discard(name)
-        self._agenda.note(instance)
+        self._note(instance)
         if instance.wish is Wish.GONE and not instance.alive:
             self._roster.drop(instance)
         if not isinstance(state, (Exited, Failed)):
@@ -187,6 +181,12 @@ class Supervisor:
             if fails_all and state.exit.failed and not self.shutting_down and not self._roster.is_extra(instance):
                 self._ending.fail_all(name, state.exit, now)
         return orders
+
+    def _note(self, instance: Instance) -> None:
+        """In the books that hold nothing but what follows from the instances."""
+        self._turns.note(instance)
+        self._ending.note(instance)
+        self._agenda.note(instance)
 
     def _settle_all(self, instances: Iterable[Instance], now: float) -> list[Action]:
         return [order for instance in instances for order in self._settle(instance, now)]
@@ -202,7 +202,7 @@ class Supervisor:
         nothing_left = self._given_up and len(self._given_up) + self._turns.waiting == len(everyone)
         if not self._ending.in_doubt and not self.shutting_down and nothing_left:
             self._ending.exit_code = next((exit_.code for exit_ in self._given_up.values() if exit_.failed), 0)
-        if self._quit or self._ending.exit_code is None or self._alive:
+        if self._quit or self._ending.exit_code is None or self._ending.awaited:
             return orders
         self._quit = True
         unkillable = any(each.unkillable for each in everyone.values())
@@ -281,7 +281,7 @@ class Supervisor:
         orders: list[Action] = []
         if self._ending.ask(request, now):
             self._rolling.forget()
-            orders.append(Tell(ShutdownBegun(len(self._alive), because)))
+            orders.append(Tell(ShutdownBegun(len(self._ending.awaited), because)))
         for instance in self.instances():
             if request.force:
                 instance.type = instance.type.but(stop=stop_plan())

@@ -6,7 +6,7 @@ request. Who waits already goes on when the last that it waits for is up.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 
 from procsup.core.actions import Action, HeldBack, Tell
 from procsup.core.lifecycle import spawn
@@ -22,14 +22,16 @@ class Turns:
     def __init__(self) -> None:
         self._queue: dict[InstanceName, Instance] = {}
         self._waiting: dict[str, dict[InstanceName, Instance]] = {}  # by type: for what they depend on
-        self._starting: set[InstanceName] = set()
+        self._starting: dict[InstanceName, Instance] = {}
         self._lacking: dict[str, dict[InstanceName, Instance]] = {}  # by type: those that somebody may wait for
 
     def note(self, instance: Instance) -> None:
         """Its state or wish may have changed."""
         name, state = instance.name, instance.state
-        if not isinstance(state, Starting):
-            self._starting.discard(name)
+        if isinstance(state, Starting):
+            self._starting[name] = instance
+        else:
+            self._starting.pop(name, None)
         lacking, waiting = self._lacking.setdefault(name.type, {}), self._waiting.get(name.type, {})
         if instance.serves:
             lacking.pop(name, None)
@@ -56,13 +58,12 @@ class Turns:
             self._waiting.setdefault(instance.name.type, {})[instance.name] = self._queue.pop(instance.name)
         orders: list[Action] = [Tell(HeldBack(each.name, tuple(self.waits_for(each)))) for each in parked]
         for instance in chosen:
-            del self._queue[instance.name]
-            self._starting.add(instance.name)
             orders += spawn(instance)
+            self.note(instance)
         return orders
 
     @property
-    def starting(self) -> Iterable[InstanceName]:
+    def starting(self) -> Mapping[InstanceName, Instance]:
         """Those whose spawn is ordered and not answered."""
         return self._starting
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from procsup.config.environment import INHERITED
 from procsup.config.expand import expand_command
+from procsup.config.ports import PORT_VARIABLE, port_variables
 from procsup.config.project import Project
 from procsup.config.secrets import mask_text, masked, secret_values
 from procsup.config.settings import (
@@ -22,18 +23,16 @@ from procsup.config.settings import (
     READY_TIMEOUT,
     RESTART_WINDOW,
     Step,
-    TypeSettings,
     mount_variable,
 )
 from procsup.config.settings_shown import said_of_app, said_of_type
 from procsup.core.events import ProjectRead
 from procsup.core.model import RequestRefused
-from procsup.core.rules import DEFAULT_STOP, ProcessType
+from procsup.core.rules import ProcessType
 from procsup.core.supervisor import Supervisor
 from procsup.errors import UsageError
 from procsup.export.model import App, Command, Instance, Mount, Socket, Type, Variables
 
-_KILL = 9
 _USED = re.compile(r"\$\{?([A-Za-z_][A-Za-z0-9_]*)")
 # What every engine gives its processes, in one way or another, and nobody misses in a file.
 _FROM_THE_ENGINE = frozenset({"PATH", "HOME", "USER", "LOGNAME", "SHELL", "PWD"})
@@ -68,7 +67,7 @@ def picture(project: Project, counts: Mapping[str, int], machine: Machine) -> Ap
         values["PROCSUP_TYPE"] = name
         shown = masked(values, secrets)
         set_by_us = {"PYTHONUNBUFFERED", "PROCSUP_TYPE"}
-        steps = _stop(own)
+        steps = own.stop_steps()
         folder = project.folder_of(name)
         user = own.user or machine.owner
         login = machine.login(user) if user is not None else {}
@@ -88,9 +87,9 @@ def picture(project: Project, counts: Mapping[str, int], machine: Machine) -> Ap
                 subfolder=_below(project.root, folder),
                 user=own.user,
                 login={key: value for key, value in sorted(login.items()) if key not in values},
-                stop=steps,
-                grace=sum(step.wait or 0.0 for step in steps),
-                restart=_restart(own, release=name in project.releases),
+                stop=tuple(Step(number, wait) for number, wait in steps),
+                grace=sum(wait for _, wait in steps),
+                restart=own.restart_word(None, release=name in project.releases),
                 max_restarts=own.max_restarts,
                 restart_window=RESTART_WINDOW if own.restart_window is None else own.restart_window,
                 limits=settings.limits(name),
@@ -113,7 +112,7 @@ def picture(project: Project, counts: Mapping[str, int], machine: Machine) -> Ap
         owner=machine.owner,
         path=path,
         types=tuple(types),
-        type_ports={f"PROCSUP_PORT_{name.replace('-', '_')}": str(port) for name, port in _unique(ports).items()},
+        type_ports=port_variables(ports),
         said=tuple(said for said in said_of_app(project) if "." not in said.key),
     )
 
@@ -151,7 +150,7 @@ def _of_files(project: Project, name: str) -> dict[str, str]:
 
 
 _OURS = frozenset({"PORT", "PS", "PWD", "PROCSUP_TYPE", "PROCSUP_INSTANCE", "PROCSUP_UNIQUE_INT"})
-_OUR_PREFIXES = (MOUNT, "PROCSUP_PORT_")
+_OUR_PREFIXES = (MOUNT, PORT_VARIABLE)
 
 
 def _own_variables(name: str, numbers: _Numbers) -> dict[str, str]:
@@ -167,32 +166,11 @@ def _instance(name: str, numbers: _Numbers) -> Instance:
     return Instance(numbers.number, numbers.port, numbers.unique_int, _own_variables(name, numbers))
 
 
-def _unique(ports: Mapping[str, int]) -> dict[str, int]:
-    """Types that differ in "-" and "_" only share a variable: it is that of the first, as for procsup's children."""
-    found: dict[str, int] = {}
-    for name, port in ports.items():
-        found.setdefault(name.replace("-", "_"), port)
-    return found
-
-
 def _command(text: str, environment: Mapping[str, str], secrets: tuple[str, ...]) -> Command:
     expanded = expand_command(text, environment, 1)
     simple = not expanded.shell
     fixed = simple and "$" not in text
     return Command(text, expanded.argv if fixed else None, simple, mask_text(text, secrets) != text)
-
-
-def _restart(own: TypeSettings, release: bool) -> str:
-    """A release has no say in it: nobody wants a migration in a loop."""
-    return "never" if release else own.restart or ("on-failure" if own.one_shot else "always")
-
-
-def _stop(own: TypeSettings) -> tuple[Step, ...]:
-    """A signal without a pause of its own has the grace; SIGKILL comes last in any case."""
-    grace = DEFAULT_STOP[0].wait if own.grace is None else own.grace
-    steps = own.stop or (Step(DEFAULT_STOP[0].signal, None),)
-    found = (Step(each.signal, grace if each.wait is None else each.wait) for each in steps if each.signal != _KILL)
-    return tuple(found)
 
 
 def _below(root: str, folder: str) -> str | None:

@@ -55,8 +55,8 @@ class Console:
 
     def step_aside(self, rows: int) -> int:
         """From now on nobody's lines are shown, until `come_back`; how many of the terminal's rows we keep."""
-        if not self._aside and self._unfinished is not None:
-            self._break_line(self._unfinished)
+        if not self._aside:
+            self.end_line()
         self._aside = True
         if self._foot is None or rows < 2:
             return 0
@@ -64,7 +64,7 @@ class Console:
         return 1
 
     def pass_through(self, data: bytes) -> None:
-        """What the one program says, as it is."""
+        """As it is: what the one program says, or what is no part of the output."""
         self._write(data)
 
     def come_back(self) -> None:
@@ -144,6 +144,11 @@ class Console:
             data = Sanitizer().feed(data)  # it may quote a command or a process name, which others chose
         self.lines(self._own, b"", data, len(data))
 
+    def end_line(self) -> None:
+        """What comes next begins a line, whoever's line is unfinished."""
+        if self._unfinished is not None:
+            self._break_line(self._unfinished)
+
     def make_room(self) -> None:
         """The line at the foot goes, until there is something new to show."""
         if self._foot is not None:
@@ -153,8 +158,7 @@ class Console:
         """Ends an unfinished line and waits until all is written; False if that took longer than `timeout`."""
         if self._foot is not None:
             self._foot.close()
-        if self._unfinished:
-            self._break_line(self._unfinished)
+        self.end_line()
         return await self._writer.flush(timeout)
 
     def close(self) -> None:

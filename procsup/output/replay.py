@@ -88,9 +88,7 @@ class _Show:
 
     def take(self, method: str, params: Mapping[str, Any]) -> None:
         if method == "lost":
-            with suppress(OSError):
-                lost = lost_bytes(params["bytes"], "missing", params["instance"])
-                os.write(2, f"procsup: {lost} here\n".encode())
+            self._tell_lost(params["instance"], params["bytes"])
         elif method == "output":
             self._now = params["time"]
             self._speaker(params).say(params["raw"])
@@ -98,6 +96,19 @@ class _Show:
     def end(self) -> None:
         for speaker in self._speakers.values():
             speaker.end()
+
+    def _tell_lost(self, instance: str, count: int | None) -> None:
+        """Between two lines: what is missing has torn those of the instance, and anybody's may be unfinished."""
+        for (name, _stream, _pid), speaker in self._speakers.items():
+            if name == instance:
+                speaker.end()
+        self.console.end_line()
+        line = f"procsup: {lost_bytes(count, 'missing', instance)} here\n".encode()
+        with suppress(OSError):
+            if os.path.sameopenfile(1, 2):  # behind what waits to be shown, not in the middle of it
+                self.console.pass_through(line)
+            else:
+                os.write(2, line)
 
     def _speaker(self, params: Mapping[str, Any]) -> Speaker:
         key = params["instance"], params["stream"], params["pid"]

@@ -63,7 +63,7 @@ def begin(project: Project, options: RunOptions, claim: Claim, cgroups: Cgroups,
     """Start the first of the formation. Raises UsageError for one that is not possible."""
     counts, policy = _counts(project, options, kept), options.policy
     if options.release:
-        from procsup.runtime.release import policy_in_release
+        from procsup.runtime.release_order import policy_in_release
 
         policy = policy_in_release(project, policy)
         counts |= dict.fromkeys(policy.once, 1)

@@ -9,9 +9,10 @@ import os
 from collections import Counter
 from contextlib import suppress
 
-from procsup.config.limits import UNLIMITED, describe, in_words, limits_of
+from procsup.config.limits import UNLIMITED, describe, limits_of
 from procsup.config.project import Project
 from procsup.config.settings import Limits
+from procsup.config.sizes import in_words
 from procsup.core.model import InstanceName
 from procsup.runtime import controllers
 from procsup.runtime.census import read_member

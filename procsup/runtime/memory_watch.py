@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
-from procsup.config.limits import in_words
+from procsup.config.sizes import in_words
 from procsup.core.events import Outgrew
 from procsup.core.model import BackingOff, Instance, InstanceName, Running, Warming, Wish
 from procsup.core.rolling import PROVEN_AFTER

@@ -11,6 +11,7 @@ from procsup.value import Value
 
 if TYPE_CHECKING:
     from procsup.config.project import Project
+    from procsup.config.settings import Settings
     from procsup.output.rotation import LogFolder
     from procsup.output.syslog_address import Receiver
 
@@ -66,3 +67,15 @@ class RunOptions(Value):
         """The types whose counts were said for this run: procsup.toml has no say in them."""
         left_out = (each.name for each in project.types if self.only and each.name not in self.only)
         return frozenset((*self.counts, *left_out))
+
+
+def lacking_for_watch(settings: Settings) -> str | None:
+    """Why `start` refuses a project that wants to be watched, and where that is said."""
+    watched = [name for name, own in {"": settings.defaults, **settings.types}.items() if own.watch]
+    if not watched:
+        return None
+    from importlib.util import find_spec
+
+    if find_spec("watchfiles") is not None:
+        return None
+    return f"{settings.place(watched[0], 'watch')}: {NO_WATCHFILES}, or start with --no-watch"

@@ -171,5 +171,5 @@ class Requests:
 
 
 def scaled_by_all(project: Project) -> tuple[str, ...]:
-    """The types that "all" means: those that run without being asked for by name."""
-    return tuple(name for name, count in project.default_counts().items() if count)
+    """The types that "all" means, as in `start -m`: every one but releases, which are asked for by their names."""
+    return tuple(each.name for each in project.types if each.name not in project.releases)

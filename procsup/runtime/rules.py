@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Mapping
 
 from procsup.config.project import Project
@@ -10,10 +9,6 @@ from procsup.config.settings import READY_TIMEOUT, RESTART_WINDOW, TypeSettings
 from procsup.core.events import ProjectRead
 from procsup.core.rules import ProcessType, RestartPolicy, RestartRule, StopPlan, StopStep, stop_plan
 from procsup.runtime.options import Policy
-
-DEFAULT_GRACE = 15.0
-# A release, also one that somebody has asked for by its name: nobody wants a migration in a loop.
-ONCE = RestartRule(RestartPolicy.NEVER, alone=True)
 
 
 def project_read(
@@ -33,7 +28,7 @@ def project_read(
             ProcessType(
                 each.name,
                 project.fingerprint(each.name),
-                ONCE if release else restart_rule(own, policy),
+                _restart_rule(own, policy, release),
                 plan(own, policy),
                 within if own.ready is not None else None,
                 project.settings.depends_on(each.name),
@@ -42,31 +37,21 @@ def project_read(
             )
         )
     if policy.once:
-        from procsup.runtime.release import releases_first  # not on the way to the first child without --release
+        from procsup.runtime.release_order import releases_first  # not on the way to the first child without --release
 
         types = releases_first(types, policy.once)
     return ProjectRead(tuple(types), counts, kept, tuple(recounted.items()), project.settings.max_processes)
 
 
-def restart_rule(own: TypeSettings, policy: Policy) -> RestartRule:
-    """One that is done with an exit of 0 comes back only after a failure.
-
-    That a first failure stops the others is Foreman's way, for who asks for it; one type's habit is no such wish.
-    """
-    usual = RestartPolicy.ON_FAILURE if own.one_shot else RestartPolicy.ALWAYS
-    word = policy.restart or own.restart
+def _restart_rule(own: TypeSettings, policy: Policy, release: bool) -> RestartRule:
+    """That a first failure stops the others is Foreman's way, for who asks for it; one type's habit is no such wish."""
+    rule = RestartPolicy(own.restart_word(policy.restart, release))
     window = RESTART_WINDOW if own.restart_window is None else own.restart_window
-    rule = usual if word is None else RestartPolicy(word)
-    return RestartRule(rule, own.max_restarts, window, alone=policy.restart is None)
+    return RestartRule(rule, own.max_restarts, window, alone=release or policy.restart is None)
 
 
 def plan(own: TypeSettings, policy: Policy) -> StopPlan:
-    """A signal without a pause of its own has the grace."""
-    grace = next(each for each in (policy.grace, own.grace, DEFAULT_GRACE) if each is not None)
-    steps = [(each.signal, each.wait) for each in own.stop] or [(int(signal.SIGTERM), None)]
-    return stop_plan(
-        *(StopStep(number, grace if wait is None else wait) for number, wait in steps if number != signal.SIGKILL)
-    )
+    return stop_plan(*(StopStep(number, wait) for number, wait in own.stop_steps(policy.grace)))
 
 
 def rescue_plan(project: Project, policy: Policy) -> StopPlan:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from procsup.config.project import Project
 from procsup.config.reader import ProjectReader
-from procsup.control.peer import Peer
 from procsup.control.server import ControlServer
 from procsup.core.events import ShutdownRequested
 from procsup.errors import ProcsupError
@@ -103,10 +102,10 @@ async def supervise(
     pinned = legacy.pinned if legacy is not None else options.pinned(project)
     reloader = Reloader(daemon, read, keeper, memory_watch.adapt, pinned)
 
-    async def answer(method: str, params: dict[str, object], _peer: Peer) -> object:
-        return await requests.answer(method, params)
+    def report(text: str, error: BaseException | None) -> None:
+        console.notice(f"warning: {text}" if error is None else _bug(text, error, bool(environ.get("PROCSUP_DEBUG"))))
 
-    server = ControlServer(claim.socket, answer, lambda text, _error: console.notice(f"warning: {text}"))
+    server = ControlServer(claim.socket, lambda method, params: requests.answer(method, params), report)
     desk: SignalDesk | None = None
     focus: Focus | None = None
     if options.focus is not None:
@@ -184,6 +183,16 @@ def _complain(text: str) -> None:
         os.write(2, f"procsup: {text}\n".encode(errors="replace"))
 
 
+def _bug(text: str, error: BaseException, debug: bool) -> str:
+    """What went wrong because of it, and what it is."""
+    said = f"warning: {text}: {type(error).__name__}: {error}"
+    if not debug:
+        return f"{said}; PROCSUP_DEBUG=1 shows where"
+    from traceback import format_exception
+
+    return f"{said}\n{''.join(format_exception(error))}"
+
+
 async def _from_start_to_end(
     daemon: Daemon, beginning: Beginning, options: RunOptions, upgrader: Upgrader, announcer: Announcer | None
 ) -> int:
@@ -195,7 +204,8 @@ async def _from_start_to_end(
         console.notice("nothing runs: no process type has an instance; procsup scale NAME=1 starts one")
     release: asyncio.Task[None] | None = None
     if options.release:
-        from procsup.runtime.release import end_release, policy_in_release
+        from procsup.runtime.release import end_release
+        from procsup.runtime.release_order import policy_in_release
 
         daemon.policy = policy_in_release(daemon.project, options.policy)
         release = asyncio.create_task(end_release(daemon, options.policy))

@@ -14,7 +14,7 @@ from procsup.errors import UsageError
 from procsup.runtime.child import Window
 from procsup.runtime.daemon import Daemon
 from procsup.runtime.terminals import Terminal
-from procsup.runtime.wording import state_word
+from procsup.runtime.wording import nobody, state_word
 
 Params = Mapping[str, Any]
 
@@ -37,7 +37,7 @@ class Visits:
             raise UsageError(
                 f"{name} has {len(found)} instances; say which: {', '.join(str(each.name) for each in found[:5])}"
                 if found
-                else f"{name} has no instance; start one with: procsup scale {name}=1"
+                else "; ".join(nobody(name))
             )
         return found[0]
 

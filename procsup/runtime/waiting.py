@@ -13,7 +13,7 @@ from procsup.output.history import History, in_lines
 from procsup.output.sanitize import Sanitizer
 from procsup.runtime.daemon import Daemon
 from procsup.runtime.readiness import COLOURS
-from procsup.runtime.wording import ending, state_word
+from procsup.runtime.wording import ending, nobody, state_word
 
 LAST_LINES = 8
 _CULPRITS_WITH_LINES = 3
@@ -48,8 +48,9 @@ class Waiting:
         else:
             chosen = [each.name for each in self._supervisor.instances() if each.wish is Wish.UP]
         if not chosen:
-            what = f"{named[0]} has no instance" if named else "no process type has an instance that should run"
-            raise ProcsupError(f"{what}, so there is nothing to wait for; procsup scale NAME=1 starts one")
+            nobody_at_all = "no process type has an instance that should run", "procsup scale NAME=1 starts one"
+            what, advice = nobody(named[0]) if named else nobody_at_all
+            raise ProcsupError(f"{what}, so there is nothing to wait for; {advice}")
 
         def there(instance: Instance) -> bool:
             return _came_true(instance, once_done=True) if ready else instance.pid is not None or instance.done

@@ -139,6 +139,14 @@ def _left_alone(count: int) -> str:
     return "1 left as it was" if count == 1 else f"{count} left as they were"
 
 
+def nobody(name: str) -> tuple[str, str]:
+    """Where a name that is right means nobody: why, and what helps. Whoever is on its way out is nobody any more."""
+    type_, of_instance, number = name.partition(".")
+    if of_instance:
+        return f"{name} is being stopped for good", f"procsup scale {type_}={number} brings it back"
+    return f"{name} has no instance", f"procsup scale {name}=1 starts one"
+
+
 def state_word(instance: Instance) -> str:
     """The contract's seven states."""
     match instance.state:

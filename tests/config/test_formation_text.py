@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from procsup.config.formation import ScaleChange, parse_formation, parse_scale
+from procsup.config.formation import CountWord, parse_formation, parse_scale
 from procsup.errors import ProcsupError, UsageError
 
 TYPES = ["web", "worker", "my-job", "release"]
@@ -61,15 +61,15 @@ def test_a_formation_that_makes_no_sense_is_refused(item: str, message: str) -> 
     ("args", "expected"),
     [
         ([], ()),
-        (["worker=3"], (ScaleChange("worker", False, 3),)),
-        (["worker=+2"], (ScaleChange("worker", True, 2),)),
-        (["worker=-1"], (ScaleChange("worker", True, -1),)),
-        (["worker+2"], (ScaleChange("worker", True, 2),)),
-        (["my-job=-1", "all=0"], (ScaleChange("my-job", True, -1), ScaleChange("all", False, 0))),
-        (["a=1,b=+1"], (ScaleChange("a", False, 1), ScaleChange("b", True, 1))),
+        (["worker=3"], (CountWord("worker", 3, relative=False),)),
+        (["worker=+2"], (CountWord("worker", 2, relative=True),)),
+        (["worker=-1"], (CountWord("worker", -1, relative=True),)),
+        (["worker+2"], (CountWord("worker", 2, relative=True),)),
+        (["my-job=-1", "all=0"], (CountWord("my-job", -1, relative=True), CountWord("all", 0, relative=False))),
+        (["a=1,b=+1"], (CountWord("a", 1, relative=False), CountWord("b", 1, relative=True))),
     ],
 )
-def test_a_scale_sets_or_changes_counts(args: list[str], expected: tuple[ScaleChange, ...]) -> None:
+def test_a_scale_sets_or_changes_counts(args: list[str], expected: tuple[CountWord, ...]) -> None:
     assert parse_scale(args) == expected
 
 
@@ -99,7 +99,7 @@ def test_garbage_gives_counts_or_our_error(items: list[str]) -> None:
     with contextlib.suppress(ProcsupError):
         assert all(0 <= count <= 10_000 for count in parse_formation(items, TYPES).values())
     with contextlib.suppress(ProcsupError):
-        assert all(abs(change.count) <= 10_000 for change in parse_scale(items))
+        assert all(abs(change.amount) <= 10_000 for change in parse_scale(items))
 
 
 def test_a_number_of_five_thousand_digits_is_refused_like_any_other() -> None:

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from procsup.config.location import locate
-from procsup.config.lookup import find_project
+from procsup.config.location import find_project, locate
 from procsup.errors import ConfigError
 
 NAMES = st.sampled_from([None, "sub/Procfile", "Procfile", "sub/deep/x", "-"])

@@ -32,7 +32,7 @@ VALUES = (
     "{ S = { cpu = 0.5, memory = '1M' } }", "{ S = {} }", "{ S = { x = 1 } }", "{ S = 1 }", "'mysql'", "['mysql']",
     "['S']", "'S'", "'*.py'", "['src/**/*.py', '!x']", "'udp://127.0.0.1:514'", "'unix:/dev/log'", "'log'", "'/tmp'",
     "'../x'", "'port'", "'127.0.0.1:8000'", "'[::1]:8000'", "'notify'", "'http /x'", "'log ready'", "'web'",
-    "['web']",
+    "['web']", "'512K'", "'10 m'", "'1gib'",
 )  # fmt: skip
 # What a schema cannot say of a value of the right form: which names the files have, which signals the system has.
 BEYOND_A_SCHEMA = (

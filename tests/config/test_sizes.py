@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import click
 import pytest
 
-from procsup.config.limits import describe, in_words
+from procsup.cli.outlets import Size
+from procsup.config.limits import describe
 from procsup.config.settings import Limits
 from procsup.config.settings_file import parse_settings
+from procsup.config.sizes import in_words, read_size, write_size
 from procsup.errors import ConfigError
 
 MIB = 1 << 20
@@ -82,6 +85,26 @@ def test_limits_are_told_in_words() -> None:
     assert describe(Limits(256 * MIB, 0.5)) == "memory 256 MiB, cpu 0.5"
     assert describe(Limits(None, 2.0)) == "cpu 2"
     assert describe(Limits()) == "none"
-    assert [in_words(each) for each in (900, 3 << 10, 300 * MIB, 1 << 30, 3 << 29)] == [
-        "900 B", "3 KiB", "300 MiB", "1 GiB", "1.5 GiB",
+    assert [in_words(each) for each in (900, 3 << 10, 3 << 19, 300 * MIB, 1 << 30, 3 << 29)] == [
+        "900 B", "3 KiB", "1.5 MiB", "300 MiB", "1 GiB", "1.5 GiB",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text", ["512K", "10m", "10 M", "1GiB", "3gb", "1", "007M", "0", "0M", "x", "10X", "-1", "", "9" * 5000]
+)
+def test_log_size_and_the_command_line_take_the_same_sizes(text: str) -> None:
+    size = read_size(text)
+    if size is None:
+        assert problems(f'log_size = "{text}"') == [(1, 'log_size must be a size, as in "512K", "10M" or "1G"')]
+        with pytest.raises(click.BadParameter, match="is no size; write 512K"):
+            Size().convert(text, None, None)
+    else:
+        assert parse_settings(f'log_size = "{text}"'.encode(), ("web",), "Procfile").log_size == size
+        assert Size().convert(text, None, None) == size
+
+
+def test_a_size_is_written_as_it_is_read() -> None:
+    written = ("1", "1000", "512K", "1536K", "10M", "3G", "5000G")
+    assert tuple(write_size(read_size(each) or 0) for each in written) == written
+    assert [read_size(each) for each in ("512K", "10 m", "1gib")] == [512 << 10, 10 << 20, 1 << 30]

@@ -65,7 +65,7 @@ def request(method: str, request_id: object = 1, **params: object) -> bytes:
     return json.dumps({"jsonrpc": "2.0", "id": request_id, "method": method, "params": params}).encode() + b"\n"
 
 
-async def echo(method: str, params: dict, peer: object) -> object:
+async def echo(method: str, params: dict) -> object:
     return {"method": method, "params": params}
 
 

@@ -28,7 +28,7 @@ def environ(tmp_path):
 
 
 def about(root: str):
-    async def handler(method, params, peer):
+    async def handler(method, params):
         return {"app": os.path.basename(root), "root": root, "pid": os.getpid()}
 
     return handler
@@ -58,7 +58,7 @@ def test_bytes_that_follow_a_notification_come_with_it_however_they_arrive(run, 
         for each in said:
             yield Notification("output", {"instance": "web.1"}, each)
 
-    async def handler(method, params, peer):
+    async def handler(method, params):
         return stream() if method == "logs" else None
 
     def talk() -> None:
@@ -88,7 +88,7 @@ def test_bytes_that_follow_have_a_length_that_makes_sense(sock, size):
 
 @pytest.mark.parametrize("kind", [ProcsupError, UsageError, AlreadyRunning])
 def test_an_error_comes_back_with_its_exit_code(run, serving, sock, kind):
-    async def handler(method, params, peer):
+    async def handler(method, params):
         if method != "info":
             raise kind("because")
 
@@ -125,7 +125,7 @@ def test_wrong_parameters_end_in_the_exit_code_for_usage_and_unknown_methods_say
 def test_an_answer_of_many_mebibytes_arrives_whole(run, serving, sock):
     big = [{"name": f"worker.{number}", "why": 'said "ü\\"', "pid": number} for number in range(60_000)]
 
-    async def handler(method, params, peer):
+    async def handler(method, params):
         return big
 
     def talk() -> None:
@@ -143,7 +143,7 @@ def test_an_answer_of_many_mebibytes_arrives_whole(run, serving, sock):
 def test_a_slow_command_is_waited_for_longer_than_the_connection_was(run, serving, sock):
     finish = threading.Event()
 
-    async def handler(method, params, peer):
+    async def handler(method, params):
         if method != "info":
             await asyncio.to_thread(finish.wait)
         return "done"

@@ -78,7 +78,7 @@ def test_a_request_that_comes_byte_by_byte_is_answered(run, serving, connect, so
 def test_a_client_that_never_reads_stops_only_itself(run, serving, connect, sock):
     calls = 0
 
-    async def handler(method, params, peer):
+    async def handler(method, params):
         nonlocal calls
         calls += 1
         return "x" * 500_000
@@ -133,7 +133,7 @@ def test_a_flood_gives_way_to_the_others_after_every_line(run, flood):
 def test_a_request_cut_off_in_the_middle_is_not_carried_out(run, serving, connect, sock):
     methods = []
 
-    async def handler(method, params, peer):
+    async def handler(method, params):
         methods.append(method)
 
     async def scenario():
@@ -211,7 +211,7 @@ def test_a_hundred_commands_under_way_are_not_given_up_for_newcomers(run, servin
         finish, all_begun = asyncio.Event(), asyncio.Event()
         begun = 0
 
-        async def handler(method, params, peer):
+        async def handler(method, params):
             nonlocal begun
             if method == "restart":
                 begun += 1
@@ -242,7 +242,7 @@ def test_commands_that_pile_up_behind_clients_long_gone_are_bounded(run, serving
     async def scenario():
         begun = asyncio.Semaphore(0)
 
-        async def handler(method, params, peer):
+        async def handler(method, params):
             begun.release()
             await asyncio.Event().wait()
 

@@ -94,7 +94,7 @@ def test_another_user_is_kept_out_by_the_modes_and_by_who_he_is(run, serving, op
                 os._exit(0)
         called = []
 
-        async def handler(method, params, peer):
+        async def handler(method, params):
             called.append(method)
 
         async def scenario():

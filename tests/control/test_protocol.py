@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -60,10 +62,19 @@ def test_any_json_is_a_request_or_is_refused_with_an_answer_that_can_be_sent(val
         assert set(request.params) == set(METHODS[request.method].parameters)
 
 
-def test_every_method_has_one_line_of_doc_and_checks_for_its_parameters():
+def test_the_page_about_the_socket_has_every_method_with_its_parameters_and_defaults():
+    page = Path(__file__).parents[2].joinpath("docs", "control-socket.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+)` \|(.*?)\| .+ \|$", page, re.MULTILINE))
+    assert list(rows) == list(METHODS)
     for name, method in METHODS.items():
-        assert method.doc.endswith(".")
-        assert "\n" not in method.doc
+        assert re.findall(r"`(\w+)`", rows[name]) == list(method.parameters), name
+        for key, parameter in method.parameters.items():
+            if isinstance(parameter.default, bool | float):
+                assert f"`{key}` ({json.dumps(parameter.default).removesuffix('.0')})" in rows[name]
+
+
+def test_every_method_checks_its_parameters():
+    for name, method in METHODS.items():
         for key, parameter in method.parameters.items():
             with pytest.raises(ValueError, match=key):
                 parameter.check(object(), key)

@@ -40,21 +40,8 @@ def test_the_socket_and_its_folder_are_the_owners_alone_whatever_the_umask(run, 
         os.umask(before)
 
 
-def test_the_handler_is_told_who_asks(run, serving, connect, sock):
-    async def handler(method, params, peer):
-        return [peer.pid, peer.uid]
-
-    async def scenario():
-        async with serving(sock, handler):
-            client = await connect(sock)
-            assert (await client.ask("info"))["result"] == [os.getpid(), os.getuid()]
-            await client.close()
-
-    run(scenario)
-
-
 def test_an_error_for_people_is_answered_with_its_exit_code_and_text(run, serving, connect, sock):
-    async def handler(method, params, peer):
+    async def handler(method, params):
         raise {"stop": UsageError("no worker"), "start": AlreadyRunning("is there"), "info": ProcsupError("no")}[method]
 
     async def scenario():
@@ -71,7 +58,7 @@ def test_an_error_for_people_is_answered_with_its_exit_code_and_text(run, servin
 
 @pytest.mark.parametrize("result", [{1, 2}, float("nan"), None])
 def test_an_error_of_our_own_is_reported_here_and_not_told_to_the_client(run, serving, connect, sock, result):
-    async def handler(method, params, peer):
+    async def handler(method, params):
         if result is None:
             raise RuntimeError("the secret")
         return result
@@ -96,7 +83,7 @@ def test_a_command_goes_on_when_its_client_has_gone(run, serving, connect, sock)
     async def scenario():
         begun, finish, done = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
-        async def handler(method, params, peer):
+        async def handler(method, params):
             begun.set()
             await finish.wait()
             done.set()
@@ -117,7 +104,7 @@ def test_a_slow_command_keeps_nobody_else_waiting(run, serving, connect, sock):
     async def scenario():
         finish = asyncio.Event()
 
-        async def handler(method, params, peer):
+        async def handler(method, params):
             if method == "scale":
                 await finish.wait()
             return method
@@ -139,7 +126,7 @@ def test_a_slow_command_keeps_nobody_else_waiting(run, serving, connect, sock):
 def test_a_notification_is_carried_out_and_not_answered(run, serving, connect, sock):
     calls = Counter()
 
-    async def handler(method, params, peer):
+    async def handler(method, params):
         calls[method] += 1
         if method == "shutdown":
             raise UsageError("never told")
@@ -159,7 +146,7 @@ def test_closing_ends_commands_and_tells_those_who_wait_for_them(run, serving, c
     async def scenario():
         begun, ended = asyncio.Event(), asyncio.Event()
 
-        async def handler(method, params, peer):
+        async def handler(method, params):
             begun.set()
             try:
                 await asyncio.Event().wait()
@@ -184,7 +171,7 @@ def test_the_answer_to_a_command_that_brings_the_end_still_leaves(run, connect, 
     async def scenario():
         down = asyncio.Event()
 
-        async def handler(method, params, peer):
+        async def handler(method, params):
             await down.wait()
             return "all is down"
 
@@ -262,7 +249,7 @@ def test_nothing_here_ever_sets_a_timer_while_all_is_well(sock):
             self.timeouts.append(timeout)
             return super().select(timeout)
 
-    async def handler(method, params, peer):
+    async def handler(method, params):
         return None
 
     async def scenario():

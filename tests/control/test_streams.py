@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from procsup.control import connection
-from procsup.control.peer import Peer
 from procsup.control.protocol import Notification
 from procsup.control.server import ControlServer
 
@@ -24,7 +23,7 @@ class Hub:
         self.listening = 0
         self.complaints: list[str] = []
 
-    async def handle(self, method: str, _params: dict[str, object], _peer: Peer) -> object:
+    async def handle(self, method: str, _params: dict[str, object]) -> object:
         return self._say() if method == "status" else {"method": method}
 
     async def _say(self) -> AsyncGenerator[Notification, None]:

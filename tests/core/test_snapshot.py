@@ -24,10 +24,11 @@ from procsup.runtime.document_reader import read
 from procsup.runtime.handover import ALIASES
 from procsup.runtime.heirlooms import CLASSES
 from tests.core import histories
-from tests.core.stage import up
+from tests.core.stage import BY_SIGTERM, up
 from tests.core.world import World
 
 HISTORIES = 600
+BIG_HISTORIES = 150
 
 
 def through_a_document(snapshot: Snapshot) -> Snapshot:
@@ -35,6 +36,20 @@ def through_a_document(snapshot: Snapshot) -> Snapshot:
     assert isinstance(found, Snapshot)
     assert found == snapshot
     return found
+
+
+def books(supervisor: Supervisor) -> dict[str, object]:
+    """What a snapshot leaves out: it follows from the instances. Empty is the same as not there."""
+    turns, roster = supervisor._turns, supervisor._roster
+    return {
+        "starting": set(turns._starting),
+        "lacking": {type_: set(there) for type_, there in turns._lacking.items() if there},
+        "awaited": set(supervisor._ending.awaited),
+        "given up": list(supervisor._given_up.items()),
+        "ports": roster._ports._taken,
+        "unique ints": roster._unique_ints._taken,
+        "lowest free": roster._unique_ints._lowest_free,
+    }
 
 
 class Relay(Supervisor):
@@ -53,6 +68,7 @@ class Relay(Supervisor):
             snapshot = take_snapshot(self._runner)
             self._runner = restore(through_a_document(snapshot))
             assert take_snapshot(self._runner) == snapshot
+            assert books(self._runner) == books(self._unbroken)
         try:
             expected = self._unbroken.handle(event, now)
         except RequestRefused as refused:
@@ -64,34 +80,43 @@ class Relay(Supervisor):
         return expected
 
 
-@settings(
+_relaxed = settings(
     deadline=None,
-    max_examples=HISTORIES,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
 )
+
+
+@settings(_relaxed, max_examples=HISTORIES)
 @given(histories.histories(), st.lists(st.booleans(), min_size=1, max_size=7))
 @pytest.mark.timeout(600)
 def test_a_restored_supervisor_gives_the_same_orders_for_ever(history: histories.History, when: list[bool]) -> None:
     histories.come_true(history, lambda world: _relay(world, when))
 
 
+@settings(_relaxed, max_examples=BIG_HISTORIES)
+@given(histories.histories(histories.MANY, longest=5), st.integers(2, 60))
+@pytest.mark.timeout(600)
+def test_so_does_one_with_more_than_a_hundred_of_a_type(history: histories.History, every: int) -> None:
+    histories.come_true(history, lambda world: _relay(world, [True, *[False] * every]))
+
+
 def _relay(world: World, when: Sequence[bool]) -> None:
     world.supervisor = Relay(world.supervisor, when)
 
 
-def test_all_that_the_core_remembers_is_in_the_snapshot() -> None:
+def test_all_that_the_core_remembers_is_in_the_snapshot_or_follows_from_it() -> None:
     """Whoever adds something to remember decides here what becomes of it in an upgrade."""
-    remembered = {
-        "Supervisor": "_keep_going _roster _kept _dice _agenda _turns _alive _given_up _rolling _ending _quit",
-        "Roster": "usual_most most _types _counts _ports _unique_ints by_name",
-        "PortBook": "_base _positions _taken _free_behind",
-        "UniqueInts": "_taken _lowest_free",
-        "Turns": "_queue _waiting _starting _lacking",
-        "Rolling": "_roster _settled _lacks _settle _restart halted halted_by",
-        "RollingRestart": "_settled _waiting _current _spared",
-        "Ending": "exit_code _provisional _reminder _doubt",
-        "Dice": "_state",
-        "Agenda": "_entries _noted",  # follows from the instances
+    remembered = {  # what is in the snapshot; what follows from the instances
+        "Supervisor": ("_keep_going _roster _kept _dice _turns _given_up _rolling _ending _quit", "_agenda"),
+        "Roster": ("usual_most most _types _counts _ports _unique_ints by_name", ""),
+        "PortBook": ("_base _positions", "_taken _free_behind"),
+        "UniqueInts": ("", "_taken _lowest_free"),
+        "Turns": ("_queue _waiting", "_starting _lacking"),
+        "Rolling": ("_roster _settled _lacks _settle _restart halted halted_by", ""),
+        "RollingRestart": ("_settled _waiting _current _spared", ""),
+        "Ending": ("exit_code _provisional _reminder _doubt", "awaited"),
+        "Dice": ("_state", ""),
+        "Agenda": ("", "_entries _noted"),
     }
     stage = up("web", counts={"web": 2})
     stage.supervisor.handle(RestartRequested(("web",), rolling=True), stage.now)
@@ -100,7 +125,8 @@ def test_all_that_the_core_remembers_is_in_the_snapshot() -> None:
     assert isinstance(restart, RollingRestart)
     found = [top, top._roster, top._roster._ports, top._roster._unique_ints, top._turns, top._rolling, restart]
     for each in (*found, top._ending, top._dice, top._agenda):
-        assert set(vars(each)) == set(remembered.pop(type(each).__name__).split()), type(each).__name__
+        kept, following = (set(names.split()) for names in remembered.pop(type(each).__name__))
+        assert set(vars(each)) == kept | following, type(each).__name__
     assert not remembered
     memory = set(take_snapshot(top).roster.instances[0]._fields)
     assert set(Instance.__slots__) == memory
@@ -118,6 +144,16 @@ def test_nobody_else_in_the_core_remembers_anything() -> None:
         *("Supervisor", "Roster", "PortBook", "UniqueInts", "Turns", "Rolling", "RollingRestart", "Ending", "Dice"),
         *("Agenda", "Instance"),
     }
+
+
+def test_numbers_that_were_free_are_still_free() -> None:
+    stage = up("web", "api", counts={"web": 102, "api": 102})
+    stage.scale("web=99")
+    for number in (100, 101, 102):
+        stage.ends(f"web.{number}", BY_SIGTERM)
+    stage.supervisor = restore(through_a_document(take_snapshot(stage.supervisor)))
+    stage.scale("api=103", "web=100")
+    assert [(stage[name].port, stage[name].unique_int) for name in ("web.100", "api.103")] == [(5099, 100), (5200, 101)]
 
 
 def test_many_instances_of_a_type_have_one_type_between_them() -> None:

@@ -39,6 +39,15 @@ def test_env_shows_what_a_type_gets_and_masks_secrets(app: App) -> None:
     assert 'did you mean "worker"?' in refused(app.run("env", "wroker"))
 
 
+def test_env_of_an_instance_has_its_own_port_and_number(app: App) -> None:
+    app.write("Procfile", "web: x\nworker: y\n")
+    app.write("procsup.toml", "[processes.worker]\ncount = 3\n")
+    assert {"PORT=5102", "PS=worker.3", "PROCSUP_INSTANCE=3"} <= set(app.ok("env", "worker.3").splitlines())
+    assert app.ok("env", "worker.2", "--explain", "PORT") == "PORT=5101  from procsup\n"
+    assert "worker.4 is not in the formation, which has worker=3" in refused(app.run("env", "worker.4"))
+    assert 'did you mean "worker"?' in refused(app.run("env", "wroker.1"))
+
+
 def test_env_explain_says_where_each_value_comes_from(app: App) -> None:
     app.write("Procfile", "web: x\n")
     app.write(".env", "A=one\nPORT=7000\n\nSECRET_A=hidden\n")

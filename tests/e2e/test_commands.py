@@ -34,6 +34,28 @@ def test_every_help_shows_an_example(app: App, command: str) -> None:
     assert all(len(line) <= 80 for line in said.splitlines())
 
 
+@pytest.mark.parametrize("command", ["start", "install", "export", "logs", "wait"])
+def test_a_help_names_units_and_not_kinds_of_numbers(app: App, command: str) -> None:
+    assert " RANGE" not in app.ok(command, "--help")
+
+
+def test_what_is_no_number_is_told_in_words_of_its_unit(app: App) -> None:
+    assert "'soon' is not a valid number of seconds" in refused(app.run("start", "--grace", "soon"))
+    assert "'http' is not a valid port" in refused(app.run("start", "--port", "http"))
+    assert "'few' is not a valid whole number" in refused(app.run("logs", "-n", "few"))
+
+
+def test_a_missing_argument_is_told_with_its_choices_in_one_line(app: App) -> None:
+    assert "Choose from: bash, zsh, fish\n" in refused(app.run("completion"))
+    assert "Choose from: systemd, supervisord, runit" in refused(app.run("export"))
+
+
+@pytest.mark.parametrize("command", ["start", "stop", "restart", "logs", "wait"])
+def test_several_names_in_a_word_or_a_count_are_told_how_to_be_written(running: App, command: str) -> None:
+    assert "write them apart: web worker\n" in refused(running.run(command, "web,worker"))
+    assert "counts are for procsup scale\n" in refused(running.run(command, "web=2"))
+
+
 def test_an_unknown_command_or_option_says_what_was_meant(app: App) -> None:
     assert 'did you mean "status"?' in refused(app.run("statsu"))
     assert "--port" in refused(app.run("start", "--prot", "1"))

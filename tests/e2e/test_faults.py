@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.e2e import app as terminal
 from tests.e2e.app import COMMAND, PATIENCE, App
 from tests.e2e.refusal import refused
 
@@ -127,6 +128,35 @@ def test_ctrl_c_while_procsup_is_still_loading_ends_it_in_silence(project: App, 
         capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr.strip()) == (130, "", "")
+
+
+_WITH_A_BUG = """
+import sys
+from procsup.runtime.requests import Requests
+async def fail(*arguments):
+    raise KeyError("a bug")
+Requests._formation = fail
+from procsup.__main__ import main
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize("debug", ["", "1"], ids=["for people", "with all details"])
+def test_a_bug_in_what_the_supervisor_is_asked_leaves_its_trace_in_the_output(
+    project: App, monkeypatch: pytest.MonkeyPatch, debug: str
+) -> None:
+    project.environment["PROCSUP_DEBUG"] = debug
+    with monkeypatch.context() as patch:
+        patch.setattr(terminal, "COMMAND", (sys.executable, "-c", _WITH_A_BUG))
+        supervisor = project.start()
+    project.until_running("web.1")
+    assert "kept it from carrying out formation; its output says more" in refused(project.run("scale"), 1)
+    bug = supervisor.wait_for("warning: an error inside procsup kept it from carrying out formation: KeyError: (.*)$")
+    assert bug[1] == ("'a bug'" if debug else "'a bug'; PROCSUP_DEBUG=1 shows where")
+    if debug:
+        supervisor.wait_for(", in fail$")
+    assert supervisor.stop() == 0
+    assert ("Traceback" in supervisor.text) == bool(debug)
 
 
 def test_the_command_begins_where_ctrl_c_is_looked_after() -> None:

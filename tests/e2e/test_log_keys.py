@@ -31,13 +31,13 @@ def test_log_files_are_kept_in_a_folder_below_the_root_wherever_procsup_was_call
 def test_the_command_line_wins_key_by_key(app: App) -> None:
     app.write("job.py", "for _ in range(60000): print('x' * 99)\n")
     app.write("Procfile", f"job: {sys.executable} -IS job.py\n")
-    app.write("procsup.toml", 'log_dir = "file"\nlog_size = "1M"\nlog_count = 2\nquiet = true\n')
+    app.write("procsup.toml", 'log_dir = "file"\nlog_size = "512k"\nlog_count = 2\nquiet = true\n')
     supervisor = app.start("--restart", "never", "--log-dir", "line", "--log-count", "3")
     assert supervisor.end() == 0
     assert not (app.folder / "file").exists()
     sizes = {path.name: path.stat().st_size for path in (app.folder / "line").iterdir()}
     assert sorted(sizes) == ["job.1.log", "job.1.log.1", "job.1.log.2", "job.1.log.3"]
-    assert max(sizes.values()) <= 1 << 20
+    assert max(sizes.values()) <= 512 << 10
     assert "xxx" not in supervisor.text
     (app.folder / "line").rename(app.folder / "seen")
     app.environment["PROCSUP_START_LOG_COUNT"] = "1"  # as good as the command line

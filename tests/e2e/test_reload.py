@@ -78,6 +78,13 @@ def test_plan_prints_the_same_and_changes_nothing(running: App) -> None:
     assert running.ok("reload").splitlines() == said.splitlines()[:-1]
 
 
+def test_a_plan_in_which_all_is_kept_promises_nothing(running: App) -> None:
+    running.ok("stop", "web")
+    said = running.ok("reload", "--plan").splitlines()
+    assert {line.split()[0] for line in said[:-1]} == {"keep"}
+    assert said[-1] == "nothing was changed; procsup reload would start, stop and restart nothing"
+
+
 def test_all_errors_of_a_file_are_told_at_once_with_file_line_and_column(running: App) -> None:
     running.write("Procfile", "web: sleep 2000\nno colon here\nweb.4: x\n")
     done = running.run("reload")

@@ -16,6 +16,7 @@ import pytest
 
 from tests import leaks
 from tests.e2e.app import COMMAND, App
+from tests.e2e.refusal import refused
 
 PROCFILE = "web: sleep 1000\nworker: sleep 1000\nrelease: sleep 1000\n"
 DEAF = """deaf: sh -c 'trap "" TERM; echo deaf; while :; do sleep 1000; done'\n"""
@@ -63,6 +64,35 @@ def test_counts_are_set_or_changed(running: App, arguments: tuple[str, ...], for
     assert running.status()["formation"] == formation
     names = [f"{name}.{number}" for name, count in formation.items() for number in range(1, count + 1)]
     running.until_running(*names)
+
+
+def test_all_means_the_same_to_scale_as_to_start(app: App) -> None:
+    """Every type but the releases, those too of which there is none unless somebody asks for it."""
+    app.write("Procfile", f"{PROCFILE}batch: sleep 1000\nmigrate: sleep 1000\n")
+    app.write("procsup.toml", "[processes.batch]\ncount = 0\n[processes.migrate]\nrelease = true\n")
+    meant = {"web": 2, "worker": 2, "release": 0, "batch": 2, "migrate": 0}
+    supervisor = app.start("-m", "all=2")
+    app.until_running("web.1", "web.2", "worker.1", "worker.2", "batch.1", "batch.2")
+    assert app.status()["formation"] == meant
+    assert supervisor.stop() == 0
+    app.start()
+    app.until_running("web.1", "worker.1")
+    app.ok("scale", "all=2", "--wait")
+    assert app.status()["formation"] == meant
+
+
+def test_whoever_is_being_stopped_for_good_is_nobody_but_can_be_brought_back(app: App) -> None:
+    app.write("Procfile", DEAF)
+    app.start("-m", "deaf=2", "-t", "100").wait_for("deaf$", 2)
+    app.until_running("deaf.1", "deaf.2")
+    app.ok("scale", "deaf=0")
+    gone = "deaf.2 is being stopped for good"
+    assert f"{gone}; procsup scale deaf=2 brings it back" in refused(app.run("exec", "deaf.2", "true"), 2)
+    said = f"{gone}, so there is nothing to wait for; procsup scale deaf=2 brings it back"
+    assert said in refused(app.run("wait", "deaf.2"), 1)
+    assert "deaf has no instance; procsup scale deaf=1 starts one" in refused(app.run("exec", "deaf", "true"), 2)
+    app.ok("scale", "deaf=2")
+    app.ok("exec", "deaf.2", "true")
 
 
 def test_it_says_what_it_starts_and_stops_and_with_wait_when_that_is_done(running: App) -> None:

@@ -296,7 +296,8 @@ def test_who_reads_the_logs_in_the_middle_of_it_gets_the_rest_and_the_end(app: A
 
 
 def test_who_follows_and_is_behind_is_told_that_something_is_missing(app: App) -> None:
-    app.write("Procfile", "web: sh -c 'echo ready; read x < go; seq 1 1000000; echo said; exec sleep 1000'\n")
+    # Far more than the history and a socket hold, but soon said: who reads nothing for long is cut off.
+    app.write("Procfile", "web: sh -c 'echo ready; read x < go; seq 1 300000; echo said; exec sleep 1000'\n")
     os.mkfifo(app.folder / "go")
     supervisor = app.start("-q", "web")
     app.until_running("web.1")

@@ -24,6 +24,22 @@ def test_a_supervisor_is_found_from_any_folder_below_its_root(running: App) -> N
     assert running.run("scale", "--app", "app", cwd=elsewhere).stdout == "web=1\nworker=1\n"
 
 
+def test_start_sees_a_running_supervisor_of_another_procfile_or_a_folder_above(app: App) -> None:
+    app.write("Procfile.example", "web: sleep 1000\n")
+    supervisor = app.start("-f", "Procfile.example")
+    app.until_running("web.1")
+    below = app.folder / "src"
+    below.mkdir()
+    for folder in (app.folder, below):
+        said = refused(app.run("start", cwd=folder), 3)
+        assert f"a supervisor runs already for {app.folder} (pid {supervisor.pid})" in said
+        assert app.run("stop", "web", cwd=folder).stdout == "stopped web.1\n"
+        assert app.run("start", "web", cwd=folder).stdout == "started web.1\n"
+    assert refused(app.run("start", "-f", "Procfile.other")).startswith("Procfile.other:1:1: error: ")
+    supervisor.stop()
+    assert refused(app.run("start")).startswith("Procfile:1:1: error: ")
+
+
 def test_two_of_one_name_are_an_error_that_lists_the_roots(running: App, tmp_path: Path) -> None:
     (tmp_path / "twin").mkdir()
     other = App(tmp_path / "twin" / "app")

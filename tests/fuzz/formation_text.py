@@ -28,9 +28,9 @@ def one(data: bytes) -> None:
     except UsageError as error:
         _check_sentence(error)
         return
-    sent = [{"type": change.type, "relative": change.relative, "count": change.count} for change in changes]
+    sent = [{"type": change.type, "relative": change.relative, "count": change.amount} for change in changes]
     assert check_parameters("scale", {"changes": sent})["changes"] == sent
-    written = [f"{each.type}={'+' * (each.relative and each.count >= 0)}{each.count}" for each in changes]
+    written = [f"{each.type}={'+' * (each.relative and each.amount >= 0)}{each.amount}" for each in changes]
     assert parse_scale([",".join(written)]) == changes
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from procsup.core.rules import ProcessType, RestartPolicy
-from procsup.runtime.release import releases_first
+from procsup.runtime.release_order import releases_first
 
 
 def waits(types: list[ProcessType], *once: str) -> dict[str, tuple[str, ...]]:
