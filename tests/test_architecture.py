@@ -78,8 +78,8 @@ RULES: dict[str, May] = {
     "procsup.cli.logs": May(ours=("procsup",), others=("click",), restricted=("time", "datetime")),
 }
 # psutil belongs to two rooms of the runtime.
-for _room in ("usage", "tree"):
-    RULES[f"procsup.runtime.{_room}"] = RULES["procsup.runtime"]._replace(others=("psutil",))
+for _room in ("usage", "remains"):
+    RULES[f"procsup.runtime.trees.{_room}"] = RULES["procsup.runtime"]._replace(others=("psutil",))
 
 RULES["procsup.runtime.changes"] = RULES["procsup.runtime"]._replace(others=("watchfiles",))
 
@@ -175,7 +175,7 @@ def test_a_module_imports_only_what_its_place_allows(path: Path) -> None:
 
 
 # Seldom anything is switched on for a folder of control groups, and only who has switched it on can take it back.
-_KNOWN_CIRCLE = ("procsup.runtime.cgroups", "procsup.runtime.controllers")
+_KNOWN_CIRCLE = ("procsup.runtime.limits.cgroups", "procsup.runtime.limits.controllers")
 
 
 def test_nobody_imports_in_a_circle() -> None:
@@ -295,7 +295,7 @@ def test_a_client_starts_without_what_it_does_not_need() -> None:
     """Each of these costs more than the question that the client asks."""
     heavy = ("asyncio", "rich", "psutil", "dotenv", "dataclasses", "subprocess", *_OF_A_PROJECT)
     program = (
-        "import sys; import procsup.cli.main, procsup.cli.scale, procsup.cli.control, procsup.control.search;"
+        "import sys; import procsup.cli.main, procsup.cli.scale, procsup.cli.orders, procsup.control.search;"
         "import procsup.config.formation, procsup.config.location;"
         f"print(*[name for name in {heavy!r} if name in sys.modules])"
     )
@@ -307,9 +307,9 @@ def test_a_client_starts_without_what_it_does_not_need() -> None:
 _RARELY = tuple(
     f"procsup.{each}"
     for each in (
-        "config.limits", "config.readiness", "config.settings_file", "config.sizes", "runtime.controllers",
-        "runtime.limits", "runtime.server_socket", "runtime.mounts", "runtime.release", "runtime.release_order",
-        "runtime.users",
+        "config.limits", "config.readiness", "config.settings_file", "config.sizes", "runtime.limits.controllers",
+        "runtime.limits.confinement", "runtime.server_socket", "runtime.mounts", "runtime.release",
+        "runtime.release_order", "runtime.users",
     )
 )  # fmt: skip
 
@@ -319,9 +319,9 @@ _RARELY_AT_REST = tuple(
     for each in (
         "config.globs", "config.readiness", "config.settings_file", "config.settings_values", "output.bounded_file",
         "output.files", "output.foot", "output.journal", "output.raw_mode", "output.recollection", "output.syslog",
-        "runtime.changes", "runtime.document_reader", "runtime.focus", "runtime.heirlooms", "runtime.mounts",
-        "runtime.probes", "runtime.release", "runtime.release_order", "runtime.successor", "runtime.taking_over",
-        "runtime.users",
+        "runtime.changes", "runtime.focus", "runtime.mounts", "runtime.probes", "runtime.release",
+        "runtime.release_order", "runtime.users", "runtime.upgrade.document_reader", "runtime.upgrade.heirlooms",
+        "runtime.upgrade.successor", "runtime.upgrade.taking_over",
     )
 )  # fmt: skip
 
@@ -329,7 +329,7 @@ _RARELY_AT_REST = tuple(
 def test_the_first_child_is_started_before_what_only_the_loop_needs_is_loaded() -> None:
     heavy = ("asyncio", "tomllib", "rich", "psutil", "dotenv", "dataclasses", "subprocess", "socket", "json", *_RARELY)
     program = (
-        "import sys; import procsup.runtime.run, procsup.runtime.beginning;"
+        "import sys; import procsup.runtime.start, procsup.runtime.beginning;"
         f"print(*[name for name in {heavy!r} if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
@@ -340,8 +340,8 @@ def test_a_supervisor_at_rest_has_loaded_nothing_that_nobody_asked_for() -> None
     """Of what writes its memory down for an upgrade all has to be there, and nothing of what reads it."""
     heavy = ("fnmatch", "queue", "rich", "psutil", "termios", "tomllib", *_RARELY_AT_REST)
     program = (
-        "import sys; import procsup.cli.start, procsup.runtime.run, procsup.runtime.supervise;"
-        "procsup.runtime.upgrade.Upgrader.prepare();"
+        "import sys; import procsup.cli.start, procsup.runtime.start, procsup.runtime.supervise;"
+        "procsup.runtime.upgrade.upgrader.Upgrader.prepare();"
         f"print(*[name for name in {heavy!r} if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
@@ -350,6 +350,8 @@ def test_a_supervisor_at_rest_has_loaded_nothing_that_nobody_asked_for() -> None
 
 def test_who_looks_after_what_a_dead_supervisor_left_needs_no_loop() -> None:
     """The guardian is there when memory is short, and the sweep before a start holds up the first child."""
-    program = "import sys; import procsup.runtime.leftovers, procsup.runtime.guardian; print('asyncio' in sys.modules)"
+    program = (
+        "import sys; import procsup.runtime.trees.leftovers, procsup.runtime.guardian; print('asyncio' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

@@ -17,7 +17,7 @@ from procsup.control.address import make_private, project_folder
 from procsup.errors import ProcsupError
 from procsup.runtime.inherited import descriptors_in_use
 from procsup.runtime.options import RunOptions
-from procsup.runtime.run import run
+from procsup.runtime.start import run
 
 
 def log_path(root: str) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from procsup.config.project import Project
     from procsup.control.client import Client
     from procsup.export.own_service import Installed
-    from procsup.runtime.systemctl import Systemd
+    from procsup.runtime.systemd.systemctl import Systemd
 
 
 @click.command()
@@ -89,7 +89,7 @@ def install(
     )
     from procsup.config.formation import parse_formation
     from procsup.export.own_service import environment_file, unit, unit_name
-    from procsup.runtime.systemctl import Systemd
+    from procsup.runtime.systemd.systemctl import Systemd
 
     if user and run_as is not None:
         raise UsageError("--user runs as you are; leave --as out, or --user")
@@ -154,7 +154,7 @@ def uninstall(common: Common, user: bool, name: str | None) -> None:
     """
     from procsup.control.address import SYSTEM_UNITS
     from procsup.export.own_service import PREFIX, SUFFIX
-    from procsup.runtime.systemctl import Systemd
+    from procsup.runtime.systemd.systemctl import Systemd
 
     systemd = Systemd(environment(), user=user)
     path, found = _find_installed(common, systemd, name)

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from procsup.cli.control import failures
 from procsup.cli.options import Common, project_options
+from procsup.cli.orders import failures
 from procsup.errors import ProcsupError
 
 

@@ -115,14 +115,14 @@ def start(
     )
     if detach:
         return _detach(project, read, options)
-    from procsup.runtime.run import run
+    from procsup.runtime.start import run
 
     options = options.but(style=for_journal(options.style, project.app))
     return run(project, read, options, environment())
 
 
 def _started_in_a_running_one(common: Common, names: tuple[str, ...]) -> bool:
-    from procsup.cli.control import report
+    from procsup.cli.orders import report
 
     try:
         client = common.connect()

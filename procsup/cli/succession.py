@@ -12,7 +12,7 @@ def succeed(how: str, descriptors: str) -> int:
     Raises ProcsupError where that cannot be done.
     """
     try:
-        from procsup.runtime.successor import take_over, try_out
+        from procsup.runtime.upgrade.successor import take_over, try_out
 
         if how == "--try":
             try_out(int(descriptors))

@@ -20,9 +20,9 @@ from procsup.core.model import Exit, InstanceName, RequestRefused
 from procsup.core.numbers import PORTS_PER_TYPE
 from procsup.core.supervisor import Supervisor
 from procsup.errors import UsageError
-from procsup.runtime.cgroups import Cgroups
 from procsup.runtime.child import Child, Spawner, choose_spawn
 from procsup.runtime.launch import Launcher, failure
+from procsup.runtime.limits.cgroups import Cgroups
 from procsup.runtime.listening import taken_ports
 from procsup.runtime.options import RunOptions
 from procsup.runtime.rules import project_read
@@ -30,7 +30,7 @@ from procsup.runtime.rundir import Claim
 from procsup.value import Value
 
 if TYPE_CHECKING:
-    from procsup.runtime.limits import Confinement
+    from procsup.runtime.limits.confinement import Confinement
 
 
 class Beginning(Value):
@@ -77,7 +77,7 @@ def begin(project: Project, options: RunOptions, claim: Claim, cgroups: Cgroups,
         raise UsageError(str(error)) from error
     confinement: Confinement | None = None
     if any(project.settings.limits(each.name) != Limits() for each in project.types):
-        from procsup.runtime.limits import Confinement
+        from procsup.runtime.limits.confinement import Confinement
 
         confinement = Confinement(cgroups)
         warnings += confinement.read(project)  # before anybody starts

@@ -21,7 +21,7 @@ from procsup.output.pump import Pump
 from procsup.runtime.awaited import Awaited
 from procsup.runtime.beginning import Beginning
 from procsup.runtime.keeper import FormationKeeper
-from procsup.runtime.limits import Confinement
+from procsup.runtime.limits.confinement import Confinement
 from procsup.runtime.listening import taken_ports
 from procsup.runtime.memory import spend_reserve
 from procsup.runtime.options import RunOptions

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from procsup.core.rules import StopPlan, StopStep
-from procsup.runtime.cgroups import Cgroups
 from procsup.runtime.child import SHELL, SpawnCall, Stdio
+from procsup.runtime.limits.cgroups import Cgroups
 
 _GOODBYE = b".\n"
 # Where our Python has gone meanwhile (a virtual environment that somebody removed), the shell has to do: it goes by the
@@ -87,7 +87,7 @@ def post_guardian(
 
 def main(cookie: str, steps: str, folder: str) -> None:
     """The supervisor is gone, and has not said that all is down."""
-    from procsup.runtime.leftovers import end_leftovers
+    from procsup.runtime.trees.leftovers import end_leftovers
 
     plan = tuple(StopStep(int(number), float(wait)) for number, wait in (step.split(":") for step in steps.split(",")))
     found, left = end_leftovers(cookie, plan, Cgroups(folder or None))

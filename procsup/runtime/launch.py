@@ -13,10 +13,10 @@ from procsup.config.project import Project
 from procsup.config.settings import MOUNT, mount_variable
 from procsup.core.actions import Spawn
 from procsup.core.model import Exit, InstanceName
-from procsup.runtime.census import COOKIE, instance_cookie
 from procsup.runtime.child import Child, Spawner, Window
 from procsup.runtime.notify_socket import NotifySockets
 from procsup.runtime.sockets import WRAPPER, Sockets, activation
+from procsup.runtime.trees.census import COOKIE, instance_cookie
 
 if TYPE_CHECKING:
     from procsup.runtime.users import User

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from procsup.core.model import InstanceName
-from procsup.runtime.census import cookie_of, instance_cookie, read_member
+from procsup.runtime.trees.census import cookie_of, instance_cookie, read_member
 from procsup.value import Value
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ import asyncio
 import os
 from contextlib import suppress
 
-from procsup.runtime.census import Census
-from procsup.runtime.disguise import read_link
 from procsup.runtime.listening import listening_sockets
 from procsup.runtime.threads import in_thread
+from procsup.runtime.trees.census import Census
+from procsup.runtime.trees.disguise import read_link
 
 _AT_ONCE = 4  # probes that wait for an answer
 _HEAD = 8 * 1024  # bytes of an answer, at most, in which its first line has to end

@@ -13,16 +13,16 @@ from typing import Protocol
 from procsup.core.events import Fact, LeaderExited, Spawned, SpawnFailed, TreeVanished
 from procsup.core.model import Exit, InstanceName
 from procsup.core.rules import StopStep
-from procsup.runtime.adoption import Adoption
-from procsup.runtime.census import Census, instance_cookie
-from procsup.runtime.cgroups import Cgroups
-from procsup.runtime.chase import meet_newcomers
 from procsup.runtime.child import Child
 from procsup.runtime.exits import choose_watch
 from procsup.runtime.launch import failure
-from procsup.runtime.leftovers import end_leftovers
+from procsup.runtime.limits.cgroups import Cgroups
 from procsup.runtime.terminals import Terminals
-from procsup.runtime.tree import Remains, group_exists, so_that_it_is_heard
+from procsup.runtime.trees.adoption import Adoption
+from procsup.runtime.trees.census import Census, instance_cookie
+from procsup.runtime.trees.chase import meet_newcomers
+from procsup.runtime.trees.leftovers import end_leftovers
+from procsup.runtime.trees.remains import Remains, group_exists, so_that_it_is_heard
 
 
 class Pipes(Protocol):

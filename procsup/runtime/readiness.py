@@ -17,8 +17,8 @@ from procsup.core.events import BecameReady, Event, StoppedAnswering
 from procsup.core.model import Instance, InstanceName, Running, Starting, Warming
 from procsup.core.supervisor import Supervisor
 from procsup.output.source import Source
-from procsup.runtime.census import instance_cookie
 from procsup.runtime.notify_socket import NotifySockets
+from procsup.runtime.trees.census import instance_cookie
 
 if TYPE_CHECKING:
     from procsup.config.settings import Check

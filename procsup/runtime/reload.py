@@ -14,7 +14,7 @@ from procsup.core.supervisor import Supervisor
 from procsup.runtime.daemon import Daemon
 from procsup.runtime.differences import why_keep, why_restart
 from procsup.runtime.keeper import FormationKeeper
-from procsup.runtime.limits import Change
+from procsup.runtime.limits.confinement import Change
 from procsup.runtime.rules import project_read
 
 Plan = list[dict[str, str]]

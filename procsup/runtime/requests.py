@@ -23,7 +23,7 @@ from procsup.runtime.daemon import Daemon
 from procsup.runtime.reload import Reloader
 from procsup.runtime.status import status
 from procsup.runtime.telling import tell
-from procsup.runtime.usage import UsageMeter
+from procsup.runtime.trees.usage import UsageMeter
 from procsup.runtime.visits import Visits
 from procsup.runtime.waiting import Waiting
 

@@ -12,7 +12,7 @@ from procsup.core.model import RequestRefused
 from procsup.errors import ProcsupError
 from procsup.runtime.daemon import Daemon
 from procsup.runtime.inherited import release_signals
-from procsup.runtime.upgrade import Upgrader
+from procsup.runtime.upgrade.upgrader import Upgrader
 
 
 class SignalDesk:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from procsup.core.model import Exit, Instance, Running, Warming
 from procsup.runtime.daemon import Daemon
 from procsup.runtime.threads import in_thread
-from procsup.runtime.usage import Usage, UsageMeter
+from procsup.runtime.trees.usage import Usage, UsageMeter
 from procsup.runtime.wording import signal_name, state_word
 
 

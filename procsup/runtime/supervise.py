@@ -23,24 +23,24 @@ from procsup.output.source import Source
 from procsup.runtime.beginning import Beginning
 from procsup.runtime.daemon import Daemon
 from procsup.runtime.guardian import Guardian
-from procsup.runtime.household import Household
 from procsup.runtime.keeper import FormationKeeper
-from procsup.runtime.memory_watch import MemoryWatch
+from procsup.runtime.limits.memory_watch import MemoryWatch
 from procsup.runtime.options import OnUp, RunOptions
 from procsup.runtime.outlets import Outlets, journal_or_stdout
 from procsup.runtime.reload import Reloader
 from procsup.runtime.requests import Requests
 from procsup.runtime.signals import SignalDesk, has_terminal
 from procsup.runtime.up import failures, until_up
-from procsup.runtime.upgrade import Upgrader
+from procsup.runtime.upgrade.household import Household
+from procsup.runtime.upgrade.upgrader import Upgrader
 from procsup.runtime.watching import Watching
 
 if TYPE_CHECKING:
     from procsup.output.bounded_file import BoundedFile
-    from procsup.runtime.announcing import Announcer
     from procsup.runtime.focus import Focus
-    from procsup.runtime.notify import Notifier
-    from procsup.runtime.successor import Legacy
+    from procsup.runtime.systemd.announcing import Announcer
+    from procsup.runtime.systemd.notify import Notifier
+    from procsup.runtime.upgrade.successor import Legacy
 
 # A reader that has stopped reading holds up the end no longer than this; that its last part is lost is told.
 LAST_FLUSH = 0.8
@@ -131,7 +131,7 @@ async def supervise(
         legacy.settle(house)
     announcer: Announcer | None = None
     if notifier is not None:
-        from procsup.runtime.announcing import Announcer  # only under systemd
+        from procsup.runtime.systemd.announcing import Announcer  # only under systemd
 
         announcer = Announcer(notifier, daemon, options.policy)
         reloader.around = announcer.reloading

@@ -39,7 +39,7 @@ from procsup.core.model import (
     Stopping,
     Warming,
 )
-from procsup.runtime.census import read_member
+from procsup.runtime.trees.census import read_member
 
 
 def signal_name(number: int) -> str:

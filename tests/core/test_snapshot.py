@@ -19,10 +19,10 @@ from procsup.core.rolling import RollingRestart
 from procsup.core.roster import Roster
 from procsup.core.snapshot import Snapshot, restore, take_snapshot
 from procsup.core.supervisor import Supervisor
-from procsup.runtime.document import FORMAT, Header, write
-from procsup.runtime.document_reader import read
-from procsup.runtime.handover import ALIASES
-from procsup.runtime.heirlooms import CLASSES
+from procsup.runtime.upgrade.document import FORMAT, Header, write
+from procsup.runtime.upgrade.document_reader import read
+from procsup.runtime.upgrade.handover import ALIASES
+from procsup.runtime.upgrade.heirlooms import CLASSES
 from tests.core import histories
 from tests.core.stage import BY_SIGTERM, up
 from tests.core.world import World

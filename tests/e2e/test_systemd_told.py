@@ -157,7 +157,7 @@ def test_without_systemd_nothing_of_it_is_loaded(app: App) -> None:
     supervisor.end()
     loaded = {line.rpartition("|")[2].strip() for line in supervisor.text.splitlines()}
     assert "procsup.runtime.supervise" in loaded
-    assert not {"procsup.runtime.notify", "procsup.runtime.announcing"} & loaded
+    assert not {"procsup.runtime.systemd.notify", "procsup.runtime.systemd.announcing"} & loaded
 
 
 def test_over_an_upgrade_systemd_goes_on_to_be_told_and_the_app_is_not(app: App, receiver: Receiver) -> None:

@@ -24,6 +24,8 @@ from tests.e2e.refusal import refused
 from tests.e2e.versions import SITE_PACKAGES, Gap, other_version
 from tests.faults.watching import NOISE, everybody, guardian_of, until
 
+TAKING_OVER = "runtime/upgrade/taking_over.py"
+
 COUNTER = """\
 import os, signal, time
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
@@ -384,8 +386,11 @@ def test_a_version_that_cannot_even_be_imported_changes_nothing(running: tuple[A
     ("edits", "why"),
     [
         ({"core/snapshot.py": ("    streak: int\n", "")}, "streak"),
-        ({"runtime/document.py": ("FORMAT = 1", "FORMAT = 2")}, "of format 1; this one reads 2"),
-        ({"runtime/taking_over.py": ("from procsup.core.snapshot", "from procsup.core.elsewhere")}, "elsewhere"),
+        ({"runtime/upgrade/document.py": ("FORMAT = 1", "FORMAT = 2")}, "of format 1; this one reads 2"),
+        (
+            {TAKING_OVER: ("from procsup.core.snapshot", "from procsup.core.elsewhere")},
+            "elsewhere",
+        ),
         ({"runtime/supervise.py": ("import gc", "import no_such_module")}, "no_such_module"),
     ],
 )
@@ -434,7 +439,8 @@ def test_a_version_that_breaks_down_while_it_takes_over_gives_everything_back(ap
     supervisor.wait_for("ready")
     before = app.until_running("web.1")
     python = other_version(
-        tmp_path / "new", {"runtime/taking_over.py": ("    _set_alarm(daemon)\n", "    raise LookupError('oh no')\n")}
+        tmp_path / "new",
+        {TAKING_OVER: ("    _set_alarm(daemon)\n", "    raise LookupError('oh no')\n")},
     )
     said = refused(app.run("upgrade", "--python", python), 1)
     assert "oh no" in said
@@ -459,7 +465,7 @@ def test_one_that_breaks_down_with_no_other_to_go_back_to_leaves_nothing_running
         (lib / "procsup").mkdir(parents=True)
         (lib / "procsup" / "__init__.py").write_text("raise RuntimeError('oh no')\n")
     else:
-        broken = {"runtime/taking_over.py": ("    _set_alarm(daemon)\n", "    raise LookupError('oh no')\n")}
+        broken = {TAKING_OVER: ("    _set_alarm(daemon)\n", "    raise LookupError('oh no')\n")}
         lib = Path(other_version(tmp_path / "new", broken)).parents[1] / SITE_PACKAGES
     gap = Gap(tmp_path, before=f"os.environ['PYTHONPATH'] = {str(lib)!r}")
     app.write("Procfile", "web: sh -c 'trap \"echo bye; exit\" TERM; echo ready $$; while :; do sleep 0.02; done'\n")

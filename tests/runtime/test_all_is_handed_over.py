@@ -51,18 +51,18 @@ _REMEMBERED = {
         "_adoption _leaders _names _remains _sent terminals",
         "_census _cgroups _cookie _explain _just_ended _loop _met _pipes _portable _report _watch others",
     ),
-    "runtime/tree.py:Remains": (
+    "runtime/trees/remains.py:Remains": (
         "_group _killing",
         "_census _cgroup _chase _cookie _doubts _empty_looks _held _loop _on_gone _pause _portable _rounds _suspended "
         "_timer",
     ),
-    "runtime/adoption.py:Adoption": ("_escaped", "_children _known _loop _reaping _timer buried works"),
+    "runtime/trees/adoption.py:Adoption": ("_escaped", "_children _known _loop _reaping _timer buried works"),
     "runtime/readiness.py:Readiness": (
         "_lines _missing _says",
         "_cookie _loop _notify _patterns _post _prober _settings _supervisor _tasks",
     ),
-    "runtime/limits.py:Confinement": ("_before _told by_type hard reasons restarts", "_cgroups"),
-    "runtime/cgroups.py:Cgroups": ("folder", "prepare"),
+    "runtime/limits/confinement.py:Confinement": ("_before _told by_type hard reasons restarts", "_cgroups"),
+    "runtime/limits/cgroups.py:Cgroups": ("folder", "prepare"),
     "runtime/launch.py:Launcher": ("_cookie _spawner _state _tty _window notify sockets", ""),
     "runtime/child.py:Spawner": ("_inherited_limit _stdin _stdin_writer", "_low _own_limit _spawn"),
     "runtime/sockets.py:Sockets": ("_addresses _opened", ""),

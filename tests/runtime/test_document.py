@@ -10,8 +10,8 @@ import pytest
 
 from procsup.core.model import Exit, Fault, InstanceName, Running, Wish
 from procsup.output.source import Source
-from procsup.runtime.document import FORMAT, Header, make_file, write
-from procsup.runtime.document_reader import Unreadable, load_file, read, read_header
+from procsup.runtime.upgrade.document import FORMAT, Header, make_file, write
+from procsup.runtime.upgrade.document_reader import Unreadable, load_file, read, read_header
 
 HEADER = Header(FORMAT, "1.2", "/usr/bin/python3", ("start", "-p", "5000"), (3, 4))
 

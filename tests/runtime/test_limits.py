@@ -17,11 +17,11 @@ import pytest
 
 from procsup.config.project import Project, ProjectOptions, load_project
 from procsup.core.model import InstanceName
-from procsup.runtime import controllers
-from procsup.runtime.census import COOKIE
-from procsup.runtime.cgroups import Cgroups
-from procsup.runtime.limits import Confinement
-from procsup.runtime.weight import weigh
+from procsup.runtime.limits import controllers
+from procsup.runtime.limits.cgroups import Cgroups
+from procsup.runtime.limits.confinement import Confinement
+from procsup.runtime.trees.census import COOKIE
+from procsup.runtime.trees.weight import weigh
 from tests.faults.watching import Record, in_words
 
 MIB = 1 << 20

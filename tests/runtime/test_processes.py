@@ -14,11 +14,11 @@ import pytest
 from procsup.core.events import Fact, LeaderExited, Spawned, SpawnFailed, TreeVanished
 from procsup.core.model import Exit, InstanceName
 from procsup.runtime import processes
-from procsup.runtime.census import COOKIE, Census, Member, instance_cookie, read_member
 from procsup.runtime.child import Child, Spawner, popen_spawn
 from procsup.runtime.exits import ExitWatch, PidfdWatch, SigchldWatch, choose_watch
 from procsup.runtime.processes import Processes
-from procsup.runtime.tree import Remains
+from procsup.runtime.trees.census import COOKIE, Census, Member, instance_cookie, read_member
+from procsup.runtime.trees.remains import Remains
 
 WEB = InstanceName("web", 1)
 COOKIE_OF_RUN = "tests:0123:"
@@ -259,7 +259,7 @@ def test_where_members_cannot_be_looked_up_nobody_counts_as_gone(monkeypatch: py
                 raise OSError(24, "Too many open files")
             return [str(leader)]
 
-        monkeypatch.setattr("procsup.runtime.census.os.listdir", listdir)
+        monkeypatch.setattr("procsup.runtime.trees.census.os.listdir", listdir)
         remains = Remains(asyncio.get_running_loop(), leader, "nobody has this", Census, gone.set)
         remains.send(signal.SIGURG)  # nobody can be held, which is no reason to fail
         assert not gone.is_set()

@@ -14,9 +14,9 @@ from time import monotonic
 from procsup.core.model import BackingOff, Failed, Instance, Wish
 from procsup.core.supervisor import Supervisor
 from procsup.runtime.daemon import Daemon
-from procsup.runtime.notify import Notifier, moment, more_time
 from procsup.runtime.options import Policy
 from procsup.runtime.rules import patience
+from procsup.runtime.systemd.notify import Notifier, moment, more_time
 from procsup.runtime.up import until_settled, until_up
 from procsup.runtime.wording import ending
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from functools import cache
 
 from procsup.core.model import InstanceName
-from procsup.runtime.census import all_pids, cookie_of, possible
+from procsup.runtime.trees.census import all_pids, cookie_of, possible
 
 _PARENT, _SESSION, _RSS = 1, 3, 21  # in /proc/PID/stat, behind the name
 
@@ -74,7 +74,7 @@ def _with_its_share(pid: int, rss: int) -> int:
 
 
 def _by_psutil(leaders: Mapping[int, InstanceName], limits: Mapping[str, int]) -> dict[InstanceName, int]:
-    from procsup.runtime.usage import UsageMeter
+    from procsup.runtime.trees.usage import UsageMeter
 
     used = UsageMeter().measure(dict.fromkeys(leaders))
     weights = {leaders[pid]: each.memory for pid, each in used.items()}

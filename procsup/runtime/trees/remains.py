@@ -15,8 +15,8 @@ from collections.abc import Callable, Container
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from procsup.runtime.census import Census, Member, hold
-from procsup.runtime.cgroups import Cgroup
+from procsup.runtime.limits.cgroups import Cgroup
+from procsup.runtime.trees.census import Census, Member, hold
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, TimerHandle  # the guardian and the sweep before a start have no loop

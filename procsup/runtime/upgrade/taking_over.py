@@ -11,19 +11,19 @@ from procsup import __version__
 from procsup.core.snapshot import restore
 from procsup.output.pump import Watch
 from procsup.runtime.beginning import Beginning
-from procsup.runtime.cgroups import Cgroups
 from procsup.runtime.child import Spawner, choose_spawn
-from procsup.runtime.handover import Handover, LimitsMemory, ProcessesMemory
 from procsup.runtime.launch import Launcher, load
-from procsup.runtime.limits import Confinement
+from procsup.runtime.limits.cgroups import Cgroups
+from procsup.runtime.limits.confinement import Confinement
 from procsup.runtime.notify_socket import NotifySocket
 from procsup.runtime.rundir import Claim, RootLock
+from procsup.runtime.upgrade.handover import Handover, LimitsMemory, ProcessesMemory
 
 if TYPE_CHECKING:
     from procsup.output.memory import StreamMemory
     from procsup.runtime.daemon import Daemon
-    from procsup.runtime.household import Household
     from procsup.runtime.processes import Processes
+    from procsup.runtime.upgrade.household import Household
 
 
 # So long nothing is done but to hear what happened meanwhile, in seconds.

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from procsup.runtime.census import all_pids, cookie_of
+from procsup.runtime.trees.census import all_pids, cookie_of
 
 _LONGEST = 0.02  # seconds; elsewhere on the machine somebody may start processes all the time
 _QUIET_ROUNDS = 3  # so many without any newcomer: nobody runs away

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 
-from procsup.runtime.cgroups import LEAF, write
+from procsup.runtime.limits.cgroups import LEAF, write
 from procsup.value import Value
 
 _CONTROL = "cgroup.subtree_control"

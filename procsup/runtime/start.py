@@ -12,21 +12,21 @@ from procsup.config.project import Project
 from procsup.config.reader import ProjectReader
 from procsup.control.address import identity, make_private, project_folder, socket_path
 from procsup.errors import ProcsupError
-from procsup.runtime import census
 from procsup.runtime.beginning import Beginning, begin
-from procsup.runtime.census import project_cookie, run_cookie
-from procsup.runtime.cgroups import Cgroups, find_cgroups
 from procsup.runtime.child import choose_spawn
 from procsup.runtime.formation_store import load
 from procsup.runtime.guardian import Guardian, post_guardian
 from procsup.runtime.inherited import for_children, hold_signals, prepare_descriptors, undo_inherited_signals
+from procsup.runtime.limits.cgroups import Cgroups, find_cgroups
 from procsup.runtime.options import RunOptions
 from procsup.runtime.rules import rescue_plan
 from procsup.runtime.rundir import Claim, RootLock
+from procsup.runtime.trees import census
+from procsup.runtime.trees.census import project_cookie, run_cookie
 
 if TYPE_CHECKING:
-    from procsup.runtime.notify import Notifier
-    from procsup.runtime.successor import Legacy
+    from procsup.runtime.systemd.notify import Notifier
+    from procsup.runtime.upgrade.successor import Legacy
 
 _SLACK = 15.0  # seconds beyond the graces, for systemd
 
@@ -62,7 +62,7 @@ def _notifier(environ: Mapping[str, str]) -> Notifier | None:
     """To systemd, where that has started us and wants to be told."""
     if "NOTIFY_SOCKET" not in environ:
         return None
-    from procsup.runtime.notify import find_notifier
+    from procsup.runtime.systemd.notify import find_notifier
 
     return find_notifier(environ)
 
@@ -74,11 +74,11 @@ def _sweep(
     if not (claim.lock.left_over and census.possible()):
         cgroups.tidy()
         return []
-    from procsup.runtime.leftovers import end_leftovers  # rarely needed
+    from procsup.runtime.trees.leftovers import end_leftovers  # rarely needed
 
     plan = rescue_plan(project, options.policy)
     if notifier is not None:
-        from procsup.runtime.notify import more_time
+        from procsup.runtime.systemd.notify import more_time
 
         with suppress(OSError):
             notifier.tell(

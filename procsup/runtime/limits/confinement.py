@@ -14,10 +14,10 @@ from procsup.config.project import Project
 from procsup.config.settings import Limits
 from procsup.config.sizes import in_words
 from procsup.core.model import InstanceName
-from procsup.runtime import controllers
-from procsup.runtime.census import read_member
-from procsup.runtime.cgroups import Cgroups
-from procsup.runtime.controllers import OutOfMemory
+from procsup.runtime.limits import controllers
+from procsup.runtime.limits.cgroups import Cgroups
+from procsup.runtime.limits.controllers import OutOfMemory
+from procsup.runtime.trees.census import read_member
 from procsup.value import Value
 
 MEMORY, CPU = "memory", "cpu"

@@ -7,9 +7,10 @@ from procsup.control.visitors import Visitor
 from procsup.core import actions, model, rolling, rules, snapshot
 from procsup.errors import Problem
 from procsup.output import memory, rotation, style, syslog_address
-from procsup.runtime import child, controllers, options
-from procsup.runtime.document_reader import Classes
-from procsup.runtime.handover import (
+from procsup.runtime import child, options
+from procsup.runtime.limits import controllers
+from procsup.runtime.upgrade.document_reader import Classes
+from procsup.runtime.upgrade.handover import (
     ALIASES,
     ClaimMemory,
     GuardianMemory,

@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any
 
 from procsup.output.source import Source
-from procsup.runtime.document import FORMAT, KIND, LENGTH, PLAIN, Header
+from procsup.runtime.upgrade.document import FORMAT, KIND, LENGTH, PLAIN, Header
 
 # The classes that may be handed over, by the names that other versions know them by.
 Classes = Mapping[str, type]

@@ -20,8 +20,8 @@ from procsup.control.visitors import half_done
 from procsup.core.model import Starting
 from procsup.errors import ProcsupError
 from procsup.runtime.child import choose_spawn
-from procsup.runtime.household import Household
 from procsup.runtime.inherited import hold_all_signals
+from procsup.runtime.upgrade.household import Household
 
 # So long the moment is waited for at which nothing is half done, in seconds.
 PATIENCE = 10.0
@@ -83,7 +83,7 @@ class Upgrader:
     def prepare() -> None:
         """Load what writes our memory down: whoever installs a new version puts other files where ours were."""
         with suppress(ImportError, OSError):  # it is tried again when it is needed, and told then
-            from procsup.runtime import document, handover, taking_leave, trial  # noqa: F401
+            from procsup.runtime.upgrade import document, handover, taking_leave, trial  # noqa: F401
 
     def _refuse_unless_possible(self) -> None:
         daemon = self._house.daemon
@@ -96,7 +96,7 @@ class Upgrader:
                 room.callback(os.close, os.dup(2))
 
     async def _try(self, python: str) -> None:
-        from procsup.runtime.trial import Trial
+        from procsup.runtime.upgrade.trial import Trial
 
         house = self._house
         document = self._write()[0]
@@ -143,9 +143,9 @@ class Upgrader:
 
     def _write(self) -> tuple[int, tuple[int, ...]]:
         """A file with our memory, and the descriptors that go with it."""
-        from procsup.runtime.document import FORMAT, Header, make_file, write
-        from procsup.runtime.handover import ALIASES
-        from procsup.runtime.taking_leave import take_down
+        from procsup.runtime.upgrade.document import FORMAT, Header, make_file, write
+        from procsup.runtime.upgrade.handover import ALIASES
+        from procsup.runtime.upgrade.taking_leave import take_down
 
         handover = take_down(self._house, terminal=self.terminal, pinned=self._pinned)
         descriptors = handover.descriptors()
@@ -154,7 +154,7 @@ class Upgrader:
 
     def _become(self, python: str) -> NoReturn:
         """Raises OSError if the system refuses."""
-        from procsup.runtime.trial import command
+        from procsup.runtime.upgrade.trial import command
 
         house = self._house
         house.console.make_room()

@@ -12,7 +12,7 @@ from asyncio import AbstractEventLoop, TimerHandle
 from collections.abc import Container, Set
 from contextlib import suppress
 
-from procsup.runtime.census import Census, cookie_of
+from procsup.runtime.trees.census import Census, cookie_of
 
 _PR_SET_CHILD_SUBREAPER = 36
 # A zombie that is not an instance's waits so long for others that may end with it.

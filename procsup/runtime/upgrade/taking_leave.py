@@ -8,7 +8,12 @@ from procsup import __version__
 from procsup.control.visitors import visitor
 from procsup.core.snapshot import take_snapshot
 from procsup.output import memory
-from procsup.runtime.handover import (
+from procsup.runtime.launch import Launcher
+from procsup.runtime.limits.confinement import Confinement
+from procsup.runtime.processes import Processes
+from procsup.runtime.readiness import Readiness
+from procsup.runtime.rundir import Claim
+from procsup.runtime.upgrade.handover import (
     ClaimMemory,
     GuardianMemory,
     Handover,
@@ -22,12 +27,7 @@ from procsup.runtime.handover import (
     RemainsMemory,
     ScreenMemory,
 )
-from procsup.runtime.household import Household
-from procsup.runtime.launch import Launcher
-from procsup.runtime.limits import Confinement
-from procsup.runtime.processes import Processes
-from procsup.runtime.readiness import Readiness
-from procsup.runtime.rundir import Claim
+from procsup.runtime.upgrade.household import Household
 
 
 def take_down(house: Household, *, terminal: bool, pinned: frozenset[str]) -> Handover:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable
 
 from procsup.errors import ProcsupError
-from procsup.runtime.disguise import read_as_owner
+from procsup.runtime.trees.disguise import read_as_owner
 from procsup.value import Value
 
 COOKIE = "PROCSUP_COOKIE"

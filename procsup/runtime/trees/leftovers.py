@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from procsup.core.rules import StopPlan, StopStep
-from procsup.runtime.census import Census, Member, hold
-from procsup.runtime.cgroups import Cgroups
-from procsup.runtime.chase import meet_newcomers
-from procsup.runtime.tree import so_that_it_is_heard
+from procsup.runtime.limits.cgroups import Cgroups
+from procsup.runtime.trees.census import Census, Member, hold
+from procsup.runtime.trees.chase import meet_newcomers
+from procsup.runtime.trees.remains import so_that_it_is_heard
 
 _LOOK_AGAIN = 0.05  # seconds between looks while something is being killed: it may have forked meanwhile
 _LOOK_SOON = 0.005  # a control group says that somebody lives whom no look finds: most likely he is just dying

@@ -13,10 +13,10 @@ from procsup.config.sizes import in_words
 from procsup.core.events import Outgrew
 from procsup.core.model import BackingOff, Instance, InstanceName, Running, Warming, Wish
 from procsup.core.rolling import PROVEN_AFTER
-from procsup.runtime.census import instance_cookie
 from procsup.runtime.daemon import Daemon
 from procsup.runtime.threads import in_thread
-from procsup.runtime.weight import weigh
+from procsup.runtime.trees.census import instance_cookie
+from procsup.runtime.trees.weight import weigh
 
 INTERVAL = 5.0  # seconds between looks
 # Seconds for a new copy to settle in. With the interval less than the core's STABLE_AFTER: who begins with too much is

@@ -127,7 +127,7 @@ class Cgroups:
             cgroup.remove()
         if self.folder is not None:
             if os.path.isdir(f"{self.folder}/{LEAF}"):  # something was switched on
-                from procsup.runtime.controllers import switch_off
+                from procsup.runtime.limits.controllers import switch_off
 
                 switch_off(self.folder)
             with suppress(OSError):

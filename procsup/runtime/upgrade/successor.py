@@ -20,19 +20,19 @@ from procsup.config.reader import ProjectReader
 from procsup.core.snapshot import restore
 from procsup.errors import ProcsupError
 from procsup.runtime.child import choose_spawn
-from procsup.runtime.document import Header, make_file
-from procsup.runtime.document_reader import load_file, read, read_header
 from procsup.runtime.guardian import Guardian, post_guardian
-from procsup.runtime.handover import Handover
-from procsup.runtime.heirlooms import CLASSES
 from procsup.runtime.launch import load
 from procsup.runtime.rules import rescue_plan
-from procsup.runtime.run import see_through
-from procsup.runtime.taking_over import begin_again
-from procsup.runtime.trial import command
+from procsup.runtime.start import see_through
+from procsup.runtime.upgrade.document import Header, make_file
+from procsup.runtime.upgrade.document_reader import load_file, read, read_header
+from procsup.runtime.upgrade.handover import Handover
+from procsup.runtime.upgrade.heirlooms import CLASSES
+from procsup.runtime.upgrade.taking_over import begin_again
+from procsup.runtime.upgrade.trial import command
 
 if TYPE_CHECKING:
-    from procsup.runtime.household import Household
+    from procsup.runtime.upgrade.household import Household
 
 
 def try_out(descriptor: int) -> None:
@@ -123,7 +123,7 @@ class Legacy:
         if handover is None:
             raise RuntimeError("nothing was handed over")
         from procsup.output.recollection import recall_console
-        from procsup.runtime.taking_over import recall
+        from procsup.runtime.upgrade.taking_over import recall
 
         try:
             recall(house, handover, self.failure)

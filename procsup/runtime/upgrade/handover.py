@@ -14,9 +14,9 @@ from procsup.core.model import InstanceName
 from procsup.core.snapshot import Snapshot
 from procsup.output import memory
 from procsup.output.source import Source
-from procsup.runtime import controllers
-from procsup.runtime.document import Aliases
+from procsup.runtime.limits import controllers
 from procsup.runtime.options import Policy, RunOptions
+from procsup.runtime.upgrade.document import Aliases
 from procsup.value import Value
 
 

@@ -1,0 +1,1 @@
+"""What systemd is asked, and what it is told."""

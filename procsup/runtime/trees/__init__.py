@@ -1,0 +1,1 @@
+"""What belongs to us: whole trees of processes, also those whose parent is gone. Found, counted, weighed and ended."""

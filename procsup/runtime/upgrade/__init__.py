@@ -1,0 +1,1 @@
+"""`procsup upgrade`: one version hands all that it has to another, in the same process."""
