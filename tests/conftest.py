@@ -30,7 +30,12 @@ _STEERING = (
 
 
 # How long an example takes says how busy the machine is. All else stays, as Hypothesis sets it for where it runs.
-settings.register_profile("unhurried", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "unhurried",
+    settings.default,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
 settings.load_profile("unhurried")
 
 _Report = TypeVar("_Report", pytest.TestReport, pytest.CollectReport)

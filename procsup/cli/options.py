@@ -75,7 +75,7 @@ class Name(_TextType):
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
         text = str(value)
         if "=" in text:
-            raise UsageError(f'"{text}" is not a name; counts are for procsup scale')
+            raise UsageError(f'"{text}" is not a name; counts are for start -m and procsup scale')
         if "," in text:
             words = " ".join(each.strip() for each in text.split(",") if each.strip())
             raise UsageError(f'"{text}" is not a name; write them apart: {words or "NAME NAME"}')

@@ -15,24 +15,16 @@ from dotenv.parser import parse_stream
 from procsup.config.files import MAX_SIZE
 from procsup.config.text import decode_lines
 from procsup.errors import ConfigError, Problem
-from procsup.value import Value
 
 MAX_VALUE = 1024 * 1024  # eight times what Linux takes; `A=${A}${A}` gets there in twenty lines, and on to any size
+Assignment = tuple[str, str, int]  # name, value and line
 _MARKER = re.compile(r"<{7}|\|{7}|={7}|>{7}")
 _STATEMENT = re.compile(r"(?:export[^\S\r\n]+)?(?P<name>'[^']+'|[^=#\s']+)?[^\S\r\n]*(?P<equals>=)?[^\S\r\n]*")
 _QUOTED = re.compile(r"'(?:\\.|[^'\\])*+'|\"(?:\\.|[^\"\\])*+\"", re.DOTALL)
 
 
-class Assignment(Value):
-    """One NAME=value, with ${…} filled in."""
-
-    name: str
-    value: str
-    line: int
-
-
 def parse_env_file(data: bytes, shown: str, weaker: Mapping[str, str], stronger: Mapping[str, str]) -> list[Assignment]:
-    """In reading order; ${NAME} is looked up in `stronger`, the file so far, then `weaker`.
+    """In reading order, with ${…} filled in; ${NAME} is looked up in `stronger`, the file so far, then `weaker`.
 
     Raises ConfigError with every line that is no assignment, comment or blank.
     """
@@ -69,7 +61,7 @@ def parse_env_file(data: bytes, shown: str, weaker: Mapping[str, str], stronger:
             room -= len(value)
             if parsed.key not in stronger:
                 known[parsed.key] = value
-            found.append(Assignment(parsed.key, value, line))
+            found.append((parsed.key, value, line))
     if problems:
         raise ConfigError(problems)
     return found

@@ -115,4 +115,4 @@ def load_environment(files: Sequence[EnvFile], inherited: Mapping[str, str], ove
 def _read(data: bytes, shown: str, weaker: Mapping[str, str], stronger: Mapping[str, str]) -> list[Binding]:
     from procsup.config.dotenv_file import parse_env_file
 
-    return [Binding(each.name, each.value, each.line) for each in parse_env_file(data, shown, weaker, stronger)]
+    return [Binding(*each) for each in parse_env_file(data, shown, weaker, stronger)]

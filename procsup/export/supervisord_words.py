@@ -13,7 +13,7 @@ _NOTHING = "%(program_name).0s"
 # The path is put in place of %(here)s first; then "%", quotes and backslashes are looked for in what comes of it.
 _NOT_BY_HERE = re.compile(r'[%"\\]')
 _NO_LINE = re.compile(r"[\0\r\n]")
-_NOT_IN_A_PATTERN = re.compile(r"[\s%;#*?\[\]]")
+_NOT_IN_A_PATTERN = re.compile(r"[\s%;#*?\[\]{}]")
 
 
 def literal(text: str) -> str:

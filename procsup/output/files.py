@@ -204,19 +204,20 @@ class LogFiles:
 
     def _fail(self, name: str, log: _Log, error: OSError) -> None:
         first = not self._failing
-        log.failure = error.strerror or str(error)
-        self._failing[name] = log
+        self._mark(name, log, error.strerror or str(error))
         if first:
             # Not at once: whoever is told may speak as well.
             text = f"{self._cannot()}; what does not fit is lost until it can be written to again"
             self._loop.call_soon(self._tell, text)
-            self._retry = self._loop.call_later(_RETRY, self._try_all_again)
 
     def go_on_failing(self, name: str, log: _Log, why: str, waiting: Sequence[Buffer]) -> None:
         """Another has told that this log cannot be written to. It is tried again in its time."""
+        self._mark(name, log, why)
+        self._hold(log, waiting)
+
+    def _mark(self, name: str, log: _Log, why: str) -> None:
         log.failure = why
         self._failing[name] = log
-        self._hold(log, waiting)
         if self._retry is None:
             self._retry = self._loop.call_later(_RETRY, self._try_all_again)
 

@@ -102,10 +102,10 @@ class _Show:
         for (name, _stream, _pid), speaker in self._speakers.items():
             if name == instance:
                 speaker.end()
-        self.console.end_line()
         line = f"procsup: {lost_bytes(count, 'missing', instance)} here\n".encode()
         with suppress(OSError):
             if os.path.sameopenfile(1, 2):  # behind what waits to be shown, not in the middle of it
+                self.console.end_line()
                 self.console.pass_through(line)
             else:
                 os.write(2, line)

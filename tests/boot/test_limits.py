@@ -15,7 +15,6 @@ from tests.boot.conftest import Installed
 from tests.boot.machine import remove_tree
 from tests.faults.watching import Record
 
-pytestmark = pytest.mark.timeout(450)  # the emulator has its own patience, which is shorter
 _PROGRAM = Path(__file__).with_name("limits_program.py")
 _MIB = 1 << 20
 

@@ -18,7 +18,7 @@ def read(
     data: str | bytes, weaker: dict[str, str] | None = None, stronger: dict[str, str] | None = None
 ) -> dict[str, str]:
     raw = data.encode() if isinstance(data, str) else data
-    return {binding.name: binding.value for binding in parse_env_file(raw, ".env", weaker or {}, stronger or {})}
+    return {name: value for name, value, _ in parse_env_file(raw, ".env", weaker or {}, stronger or {})}
 
 
 @pytest.mark.parametrize(
@@ -119,12 +119,12 @@ def test_garbage_gives_bindings_or_our_error(data: bytes) -> None:
     except ConfigError as error:
         problems = error.problems
         assert problems
-    for place in (*bindings, *problems):
-        assert 1 <= place.line <= data.count(b"\n") + 1
-    for binding in bindings:
-        assert binding.name
-        assert not {"=", "\0"} & set(binding.name)
-        assert "\0" not in binding.value
+    for line in (*(line for _, _, line in bindings), *(problem.line for problem in problems)):
+        assert 1 <= line <= data.count(b"\n") + 1
+    for name, value, _ in bindings:
+        assert name
+        assert not {"=", "\0"} & set(name)
+        assert "\0" not in value
 
 
 def load(folder: Path, inherited: dict[str, str], override: bool = False, **files: str) -> Environment:

@@ -97,7 +97,7 @@ starts = st.sampled_from(
 def test_generated_commands_arrive_as_from_the_shell(folder: Path) -> None:
     taken = {True: 0, False: 0}
 
-    @settings(max_examples=CASES, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=CASES, database=None, suppress_health_check=list(HealthCheck))
     @given(starts, arguments, environments, st.integers(1, 10_000))
     def compare(start: str, rest: str, env: dict[str, str], unique_int: int) -> None:
         full = {"PATH": "/usr/bin:/bin", "PRINTF": PRINTF, "LC_ALL": "C.UTF-8", **env}

@@ -72,19 +72,19 @@ def read_or_refused(data: bytes) -> None:
         assert problem.message.isprintable(), problem
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=200))
 def test_random_bytes(data: bytes) -> None:
     read_or_refused(data)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.lists(PIECES, max_size=30))
 def test_random_pieces_of_such_files(pieces: list[str]) -> None:
     read_or_refused("".join(pieces).encode(errors="surrogatepass"))
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.lists(LINES, max_size=6))
 def test_random_lines_of_such_files(lines: list[str]) -> None:
     read_or_refused("\n".join(lines).encode())

@@ -87,7 +87,7 @@ def paths(value: Any, above: Path = ()) -> Iterator[Path]:
             yield from paths(each, (*above, key))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(files())
 def test_every_key_is_found_where_it_was_written_first(written: Written) -> None:
     try:

@@ -7,7 +7,7 @@ import contextlib
 import socket
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from procsup.control import server as server_module
@@ -18,7 +18,7 @@ from procsup.control.protocol import MAX_MESSAGE
 INFO = b'{"jsonrpc":"2.0","id":"last","method":"info"}'
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(garbage=st.binary(max_size=3000), cuts=st.lists(st.integers(1, 400), max_size=10))
 def test_garbage_gets_an_error_a_line_and_the_connection_stays_usable(run, serving, connect, tmp_path, garbage, cuts):
     async def scenario():

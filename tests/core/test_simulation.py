@@ -35,7 +35,6 @@ BIG_HISTORIES = 300
 STEP_BY_STEP = 400
 
 _relaxed = settings(
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
 )
 

@@ -81,7 +81,6 @@ class Relay(Supervisor):
 
 
 _relaxed = settings(
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
 )
 

@@ -53,7 +53,7 @@ def test_a_missing_argument_is_told_with_its_choices_in_one_line(app: App) -> No
 @pytest.mark.parametrize("command", ["start", "stop", "restart", "logs", "wait"])
 def test_several_names_in_a_word_or_a_count_are_told_how_to_be_written(running: App, command: str) -> None:
     assert "write them apart: web worker\n" in refused(running.run(command, "web,worker"))
-    assert "counts are for procsup scale\n" in refused(running.run(command, "web=2"))
+    assert "counts are for start -m and procsup scale\n" in refused(running.run(command, "web=2"))
 
 
 def test_an_unknown_command_or_option_says_what_was_meant(app: App) -> None:

@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,18 +21,13 @@ from typing import Any
 import pytest
 
 from tests.e2e.app import PATIENCE, App, Supervisor, alive
+from tests.e2e.services import free_port
 from tests.faults.needs import needs
 
 ROOT = Path(__file__).parents[2]
 SHOP = ROOT / "examples" / "shop"
 ORDERS = 200
 LONG = 90.0  # 200 jobs, each with a fork of its own, take their time on a busy machine
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def fetch(url: str, method: str = "GET") -> bytes:

@@ -7,7 +7,6 @@ import re
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ import pytest
 
 from tests.e2e.app import PATIENCE, App
 from tests.e2e.load import Load
+from tests.e2e.services import free_port
 from tests.faults.needs import needs
 from tests.faults.watching import Record
 
@@ -30,11 +30,6 @@ pytestmark = needs(
     all(map(find_spec, ("gunicorn", "uvicorn"))),
     "gunicorn and uvicorn are not installed: pip install procsup[examples]",
 )
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def shop(app: App, *, ready: bool, count: int = 1, before: str = "") -> Load:

@@ -108,6 +108,25 @@ def test_who_leaks_slowly_is_replaced_without_a_gap_where_a_surge_asks_for_that(
     supervisor.stop()
 
 
+def test_who_leaks_and_cannot_be_replaced_goes_on_for_a_time(app: App) -> None:
+    app.environment["PROCSUP_PORTABLE"] = "1"
+    app.write("leak.py", LEAK)
+    app.write("Procfile", f"web: test ! -e broken && exec {shlex.join([sys.executable, '-I', 'leak.py'])}\n")
+    app.write("procsup.toml", '[processes.web]\nmemory = "60M"\nsurge = 1\n')
+    supervisor = app.start()
+    supervisor.wait_for("ready")
+    before = app.until(lambda found: found["web.1"]["uptime"] > 10.5)["web.1"]
+    app.write("broken", "")
+    os.kill(before["pid"], signal.SIGUSR1)
+    supervisor.wait_for("rolling restart halted: ")
+    since = app.instances()["web.1"]["uptime"]
+    found = app.until(lambda found: found["web.1"]["uptime"] > since + 11)["web.1"]  # two more looks
+    assert supervisor.text.count("rolling restart halted: ") == 1
+    assert found["pid"] == before["pid"]
+    assert found["restarts"] == 0
+    supervisor.stop()
+
+
 def test_other_limits_are_taken_over_by_a_reload_without_a_restart(hogs: App) -> None:
     hogs.write("Procfile", f"web: {hog('always')}\n")
     hogs.write("procsup.toml", 'memory = "500M"\n')

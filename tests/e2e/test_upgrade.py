@@ -150,11 +150,12 @@ def test_when_our_own_files_are_gone_it_goes_on_and_so_does_an_upgrade_to_others
     others = python.parents[1] / SITE_PACKAGES / "others.pth"
     (tmp_path / "needed").symlink_to(others.read_text().strip())
     others.write_text(f"{tmp_path / 'needed'}\n")
-    app.write("Procfile", "web: echo ready; exec sleep 1000\n")
+    app.write("Procfile", "web: echo ready; exec sleep 1000\nother: own/program $SECRET\n")
     with monkeypatch.context() as before:
         before.setattr("tests.e2e.app.COMMAND", (str(python), "-m", "procsup"))
-        supervisor = app.start("-m", "web=2")
+        supervisor = app.start("-m", "web=2,other=0")
         app.until_running("web.1", "web.2")
+        supervisor.wait_for(r"\| ready$", 2)
     shutil.rmtree(tmp_path / "own")
     (tmp_path / "needed").unlink()
     found = app.status()
@@ -162,9 +163,12 @@ def test_when_our_own_files_are_gone_it_goes_on_and_so_does_an_upgrade_to_others
     assert {each["cpu"] for each in found["instances"]} == {None}
     assert "CPU and memory are not known: No module named 'psutil'; if " in found["trouble"]
     assert "warning: CPU and memory are not known" in app.ok("status")
+    app.ask("scale", changes=[{"type": "other", "count": 1, "relative": False}])
+    supervisor.wait_for("other.1 could not be started")
+    app.ok("scale", "other=0", "web=1", "--wait")
     assert "Traceback" not in supervisor.text
-    app.ok("scale", "web=1", "--wait")
     app.ok("restart", "web")
+    supervisor.wait_for(r"\| ready$", 3)
     assert app.ok("logs", "--no-timestamps").count("ready") == 3
     assert "and is procsup" in app.ok("upgrade", "--python", sys.executable)
     assert "trouble" not in app.status()

@@ -121,7 +121,7 @@ def test_a_secret_is_in_no_file_that_others_can_read() -> None:
         assert (b"plain-word-1" in files["compose.yaml"].content) is False
 
 
-@settings(deadline=None, max_examples=8, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, suppress_health_check=list(HealthCheck))
 @given(st.lists(texts, min_size=20, max_size=60))
 def test_a_container_gets_every_value_as_it_is(values: list[str]) -> None:
     variables = {
@@ -131,7 +131,7 @@ def test_a_container_gets_every_value_as_it_is(values: list[str]) -> None:
     assert {name: environment[name] or "" for name in variables} == variables
 
 
-@settings(deadline=None, max_examples=4, suppress_health_check=list(HealthCheck))
+@settings(max_examples=4, suppress_health_check=list(HealthCheck))
 @given(st.lists(words, min_size=5, max_size=15))
 def test_a_command_gets_the_words_that_procsup_would_give_it(found: list[str]) -> None:
     lines = [f"t{number}: {telling(word, '<<UNIQUE_INT>>' * (number % 2))}\n" for number, word in enumerate(found)]

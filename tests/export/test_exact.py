@@ -44,7 +44,7 @@ def _in_toml(value: str) -> str:
 
 
 @given(_MANY, words)
-@settings(max_examples=2, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=2, suppress_health_check=list(HealthCheck))
 def test_a_child_sees_the_same_bytes_under_each_engine(tmp_path_factory, values: list[str], word: str) -> None:
     named = {f"V{number}{'_KEY' if number % 2 else ''}": value for number, value in enumerate(values)}
     folder = tmp_path_factory.mktemp("exact")

@@ -193,7 +193,7 @@ def test_who_can_be_reached_by_nobody_and_a_secret_that_everybody_sees_are_told(
     assert not any(b"s3cret-word" in file.content for file in export.files.values() if file.mode == PUBLIC)
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(variables)
 def test_a_container_gets_every_value_as_it_is(values: dict[str, str]) -> None:
     app = take("web: true\nworker: run <<UNIQUE_INT>>\n", "", values)
@@ -203,7 +203,7 @@ def test_a_container_gets_every_value_as_it_is(values: dict[str, str]) -> None:
         assert {key: environment[key] for key in values} == values
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(words)
 def test_a_command_gets_the_words_that_procsup_would_give_it(word: str) -> None:
     app = take(

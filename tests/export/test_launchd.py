@@ -92,7 +92,7 @@ def test_nobody_else_may_read_a_list_with_secrets(environment: dict[str, str], m
     assert file.mode == mode
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(variables)
 @example({"V_a": "two\r\nlines"})  # nothing but this makes XML say something else
 @example({"V_a": '<é> & "😀" ]]>'})
@@ -103,7 +103,7 @@ def test_a_process_gets_every_value_as_it_is(values: dict[str, str]) -> None:
     assert {name: environment[name] for name in values} == values
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(words)
 def test_a_command_gets_the_words_that_procsup_would_give_it(word: str) -> None:
     app = take(f"web: {telling(word, '<<UNIQUE_INT>>')}\n")

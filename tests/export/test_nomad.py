@@ -134,7 +134,7 @@ def test_a_secret_is_in_no_file_that_others_can_read() -> None:
     assert b"info" in files["shop.nomad.hcl"].content
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(variables)
 def test_a_task_gets_every_value_as_it_is(values: dict[str, str]) -> None:
     jobs, stored = _jobs(take("web: true\nonce: true\n", "[processes.once]\none_shot = true\n", values))
@@ -143,7 +143,7 @@ def test_a_task_gets_every_value_as_it_is(values: dict[str, str]) -> None:
         assert {name: environment[name] for name in values} == values
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(words)
 def test_a_command_gets_the_words_that_procsup_would_give_it(word: str) -> None:
     more = "$HOME ${HOME} <<UNIQUE_INT>> ${PROCSUP_INSTANCE} ${PS}"

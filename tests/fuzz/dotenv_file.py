@@ -8,7 +8,7 @@ import re
 
 from dotenv.main import DotEnv, resolve_variables
 
-from procsup.config.dotenv_file import MAX_VALUE, Assignment, parse_env_file
+from procsup.config.dotenv_file import MAX_VALUE, parse_env_file
 from procsup.config.environment import Binding, Environment
 from procsup.config.files import MAX_SIZE
 from procsup.config.secrets import mask_text, masked
@@ -30,7 +30,10 @@ def one(data: bytes) -> None:
     inherited = dict(os.environ)  # python-dotenv looks there, too
     for override in (False, True):
         try:
-            bindings = parse_env_file(data, FILE, inherited if override else {}, {} if override else inherited)
+            bindings = [
+                Binding(*each)
+                for each in parse_env_file(data, FILE, inherited if override else {}, {} if override else inherited)
+            ]
         except ConfigError as error:
             check_error(error, lines_of(data), FILE)
             _check_no_value_in(str(error), data)
@@ -44,7 +47,7 @@ def _check_no_value_in(message: str, data: bytes) -> None:
     assert not any(word in message for word in _LONG_WORD.findall(data.decode(errors="replace")))
 
 
-def _check_bindings(bindings: list[Assignment], data: bytes) -> None:
+def _check_bindings(bindings: list[Binding], data: bytes) -> None:
     lines = lines_of(data)
     assert [each.line for each in bindings] == sorted(each.line for each in bindings)
     for each in bindings:
@@ -57,7 +60,7 @@ def _check_bindings(bindings: list[Assignment], data: bytes) -> None:
     assert sum(len(each.value) for each in bindings) <= MAX_SIZE
 
 
-def _check_same_as_dotenv(bindings: list[Assignment], data: bytes, *, override: bool) -> None:
+def _check_same_as_dotenv(bindings: list[Binding], data: bytes, *, override: bool) -> None:
     data = re.sub(rb"\A(\xef\xbb\xbf)+", b"", data)  # how many it takes away depends on its version
     text = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8")  # as it opens files itself
     parsed = DotEnv(None, stream=text).parse()
@@ -66,10 +69,10 @@ def _check_same_as_dotenv(bindings: list[Assignment], data: bytes, *, override: 
     assert {each.name: each.value for each in bindings} == theirs
 
 
-def _check_secrets(bindings: list[Assignment], inherited: dict[str, str], *, override: bool) -> None:
+def _check_secrets(bindings: list[Binding], inherited: dict[str, str], *, override: bool) -> None:
     from_file = {each.name: each.value for each in bindings}
     values = {**inherited, **from_file} if override else {**from_file, **inherited}
-    layer = tuple(Binding(each.name, each.value, each.line) for each in reversed(bindings))
+    layer = tuple(reversed(bindings))
     environment = Environment(values, ((FILE, layer),), inherited, override)
     secrets = environment.secrets
     shown = masked(values, secrets)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 NAMES = [("web.1", "stdout"), ("web.1", "stderr"), ("worker.1", "stdout")]
@@ -34,7 +34,7 @@ def spoken(shown: bytes) -> dict[bytes, list[bytes]]:
     return said
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300)
 @given(events=st.lists(EVENTS, max_size=40))
 def test_what_each_source_wrote_is_what_is_shown_of_it(new_theatre, events) -> None:
     theatre = new_theatre()
@@ -76,7 +76,7 @@ def test_what_each_source_wrote_is_what_is_shown_of_it(new_theatre, events) -> N
         theatre.close()
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100)
 @given(events=st.lists(st.one_of(CHUNKS[0], st.just(None)), max_size=30), shown_in_place=st.booleans())
 def test_a_child_alone_is_never_cut_however_long_it_hesitates(new_theatre, events, shown_in_place) -> None:
     theatre = new_theatre()

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from procsup.errors import UsageError
@@ -148,7 +148,7 @@ def test_behind_a_line_of_a_megabyte_the_other_stream_waits_but_not_for_ever(the
     theatre.run(play())
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150)
 @given(
     events=st.lists(
         st.tuples(

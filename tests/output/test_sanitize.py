@@ -49,7 +49,7 @@ TOKENS = st.sampled_from(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(chunks=st.lists(st.lists(TOKENS, max_size=6).map(b"".join), max_size=10))
 def test_it_does_not_matter_where_the_chunks_are_cut(chunks: list[bytes]) -> None:
     whole, cut = Sanitizer(), Sanitizer()
@@ -59,7 +59,7 @@ def test_it_does_not_matter_where_the_chunks_are_cut(chunks: list[bytes]) -> Non
     assert cut.coloured == whole.coloured
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(chunks=st.lists(st.one_of(st.binary(max_size=30), st.lists(TOKENS, max_size=8).map(b"".join)), max_size=8))
 def test_nothing_that_acts_on_a_terminal_passes_and_colours_end_with_their_line(chunks: list[bytes]) -> None:
     sanitizer = Sanitizer()

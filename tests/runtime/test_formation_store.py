@@ -9,7 +9,7 @@ import stat
 import time
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from procsup.errors import ConfigError, ProcsupError
@@ -160,7 +160,7 @@ def test_a_damaged_file_is_named_with_what_to_do_and_left_alone(folder, content,
         assert file.read() == content
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100)
 @given(content=st.binary(max_size=300))
 def test_any_bytes_are_a_formation_or_a_config_error(folder, content):
     os.makedirs(folder, mode=0o700, exist_ok=True)
@@ -170,7 +170,7 @@ def test_any_bytes_are_a_formation_or_a_config_error(folder, content):
         load(folder)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60)
 @given(formation=st.dictionaries(st.from_regex(r"[A-Za-z0-9_-]{1,63}", fullmatch=True), st.integers(0, 10_000)))
 def test_any_formation_comes_back_as_it_was(folder, formation):
     save(folder, formation)

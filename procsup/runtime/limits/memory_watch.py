@@ -22,6 +22,7 @@ INTERVAL = 5.0  # seconds between looks
 # Seconds for a new copy to settle in. With the interval less than the core's STABLE_AFTER: who begins with too much is
 # seen before it counts as one that was good for a time.
 LEFT_ALONE = 4.0
+AFTER_A_HALT = 60.0  # seconds in which an instance goes on that could not be replaced
 
 
 class MemoryWatch:
@@ -33,6 +34,8 @@ class MemoryWatch:
         self._cookie = partial(instance_cookie, cookie)
         self._task: asyncio.Task[None] | None = None
         self._over: dict[int, float] = {}  # by pid: since when it has been over its limit
+        self._in_turn: InstanceName | None = None  # whose rolling restart is under way, or was at the last look
+        self._not_before: dict[str, float] = {}  # by type: when there may be another
         self._ended: dict[str, InstanceName] = {}  # by type: the last whose end was our idea
 
     def adapt(self) -> None:
@@ -63,6 +66,7 @@ class MemoryWatch:
         supervisor, limits, now = self._daemon.supervisor, self._confinement.watched, self._daemon.now()
         if not supervisor.rolling:
             self._confinement.reasons.clear()  # who was to be replaced is, or never will be
+            self._conclude(now)
         leaders = {
             each.state.pid: each.name
             for each in supervisor.instances()
@@ -75,9 +79,8 @@ class MemoryWatch:
         if leaders and not supervisor.shutting_down:
             try:
                 over = await in_thread(weigh, leaders, limits, self._cookie)
-            except (OSError, RuntimeError, ImportError):
-                # No descriptor or thread is free for it just now; or what weighs them was removed under us.
-                return
+            except Exception:
+                return  # no descriptor or thread is free for it, or its files are gone: all of it may pass
         # It may have gone meanwhile, or somebody has asked for another copy; and a reload may have changed its limit.
         limits = self._confinement.watched
         there = {
@@ -85,6 +88,7 @@ class MemoryWatch:
             for pid, name in leaders.items()
             if name in over
             and name.type in limits
+            and now >= self._not_before.get(name.type, 0.0)
             and (one := supervisor.instance(name))
             and one.pid == pid
             and _wanted(one)
@@ -102,6 +106,13 @@ class MemoryWatch:
             self._daemon.console.notice(f"{name} has {reason}; restarting it")
             self._confinement.reasons[name] = reason
             self._confinement.restarts[name] += 1
+            self._in_turn = name
+
+    def _conclude(self, now: float) -> None:
+        name, self._in_turn = self._in_turn, None
+        if name is not None and self._daemon.supervisor.halted is not None:
+            self._confinement.restarts[name] -= 1
+            self._not_before[name.type] = now + AFTER_A_HALT
 
     def _is_turn_of(self, type_: str) -> bool:
         """Nobody is away for it, but for those of other types that wait for their next try."""

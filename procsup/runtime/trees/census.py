@@ -9,16 +9,16 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from procsup.errors import ProcsupError
 from procsup.runtime.trees.disguise import read_as_owner
-from procsup.value import Value
 
 COOKIE = "PROCSUP_COOKIE"
 _NO_DESCRIPTOR = frozenset({errno.EMFILE, errno.ENFILE})
 
 
-class Member(Value):
+class Member(NamedTuple):
     pid: int
     name: str
     state: str

@@ -77,7 +77,7 @@ class Trial:
 
     async def _bury(self, pid: int) -> int:
         """It should be about to end; if not, it is made to."""
-        found = status = 0
+        found, status = None, 0
         try:
             for _ in range(_LOOKS):
                 found, status = os.waitpid(pid, os.WNOHANG)
@@ -85,10 +85,10 @@ class Trial:
                     break
                 await asyncio.sleep(_SOON)
         finally:
-            if not found:
+            self._others.discard(pid)
+            if found == 0:
                 os.kill(pid, signal.SIGKILL)
                 _, status = os.waitpid(pid, 0)
-            self._others.discard(pid)
         return os.waitstatus_to_exitcode(status)
 
 

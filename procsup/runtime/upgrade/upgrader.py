@@ -1,8 +1,8 @@
 """`procsup upgrade`, SIGUSR2: this process becomes another version of procsup, and nobody notices.
 
 The new version is tried first, with the very memory that it would get. Then, at a moment at which nothing is half done,
-with all signals held back, this process executes it in its own place; what it hands over is `handover`. All that this
-takes is imported when it is asked for.
+with all signals held back, this process executes it in its own place; what it hands over is `handover`. What writes
+that down is loaded right after the start, what reads it by the other version only.
 """
 
 from __future__ import annotations
@@ -81,8 +81,12 @@ class Upgrader:
 
     @staticmethod
     def prepare() -> None:
-        """Load what writes our memory down: whoever installs a new version puts other files where ours were."""
+        """Load what writes our memory down: whoever installs a new version puts other files where ours were.
+
+        So with what says why a copy could not be started: its own program may have gone together with ours.
+        """
         with suppress(ImportError, OSError):  # it is tried again when it is needed, and told then
+            from procsup.config import secrets, shown  # noqa: F401
             from procsup.runtime.upgrade import document, handover, taking_leave, trial  # noqa: F401
 
     def _refuse_unless_possible(self) -> None:
