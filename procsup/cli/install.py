@@ -89,6 +89,7 @@ def install(
     )
     from procsup.config.formation import parse_formation
     from procsup.export.own_service import environment_file, unit, unit_name
+    from procsup.runtime.options import lacking_for_watch
     from procsup.runtime.systemd.systemctl import Systemd
 
     if user and run_as is not None:
@@ -100,6 +101,8 @@ def install(
     counts = parse_formation((*formation, *concurrency), types, project.procfile, project.releases)
     for each in flat(quiet):
         project.type(each.partition(".")[0])
+    if not rest["no_watch"] and (lacking := lacking_for_watch(project.settings)):
+        raise UsageError(lacking)
     chosen_receiver(project, rest["syslog"])
     if rest["log_dir"] is not None and os.path.lexists(rest["log_dir"]) and not os.path.isdir(rest["log_dir"]):
         raise UsageError(f"--log-dir {rest['log_dir']}: is no folder")

@@ -70,7 +70,7 @@ class RunOptions(Value):
 
 
 def lacking_for_watch(settings: Settings) -> str | None:
-    """Why `start` refuses a project that wants to be watched, and where that is said."""
+    """Why `start` and `install` refuse a project that wants to be watched, and where that is said."""
     watched = [name for name, own in {"": settings.defaults, **settings.types}.items() if own.watch]
     if not watched:
         return None

@@ -205,6 +205,7 @@ def test_where_watchfiles_is_missing_nothing_starts_and_what_to_install_is_said(
     said = refused(app.run("start"), 2)
     assert "procsup.toml:3: watch needs watchfiles: pip install 'procsup[watch]'" in said
     assert "--no-watch" in said
+    assert said == refused(app.run("install", "--print"), 2)
     checked = app.run("check")
     assert checked.returncode == 0
     assert "procsup: warning: procsup.toml:3: watch needs watchfiles" in checked.stderr
