@@ -90,8 +90,9 @@ class ControlServer:
         return self._listener
 
     @property
-    def connections(self) -> Iterable[Connection]:
-        return self._connections.values()
+    def connections(self) -> list[Connection]:
+        """All that are open; one whose conversation has ended is closed a moment before it is taken from the books."""
+        return [each for each in self._connections.values() if each.client.fileno() >= 0]
 
     def hold(self, held: bool) -> None:
         """Who asks waits until this is over."""

@@ -10,6 +10,7 @@ import pytest
 
 from procsup.control.server import ControlServer
 from procsup.errors import AlreadyRunning, ProcsupError, UsageError
+from tests.control.conftest import echo
 
 
 def test_a_request_is_answered_with_what_the_handler_returns(run, serving, connect, sock):
@@ -270,3 +271,24 @@ def test_nothing_here_ever_sets_a_timer_while_all_is_well(sock):
         loop.run_until_complete(scenario())
     finally:
         loop.close()
+
+
+def test_of_its_connections_none_is_closed_at_any_moment(run, connect, sock):
+    """An upgrade may begin at any: it hands their descriptors over."""
+
+    async def scenario():
+        server = ControlServer(sock, echo, lambda _text, _error: None)
+        await server.start()
+        try:
+            client = await connect(sock)
+            await client.ask("info")
+            [connection] = server.connections
+            await client.close()
+            while connection.client.fileno() >= 0:
+                assert list(server.connections) == [connection]
+                await asyncio.sleep(0)
+            assert list(server.connections) == []
+        finally:
+            await server.close()
+
+    run(scenario)
