@@ -18,6 +18,7 @@ from benchmarks.bench import Bench
 from benchmarks.gates import COMMAND, Gates, Late, gates
 from benchmarks.rows.start import PAUSE, run_python
 from benchmarks.samples import Row, Samples, interleave, seconds
+from benchmarks.waiting import until
 
 REACH = 1.3
 FLOOR = "import click, json, socket"
@@ -51,6 +52,8 @@ def _procsup(bench: Bench, step: int, stack: ExitStack) -> Callable[[], float]:
     command = {"worker": f"{COMMAND} {gate.path(tools.PROCSUP_NUMBER)}"}
     tool = stack.enter_context(bench.started(tools.procsup(bench, project, command, "-m", "worker=1"), project))
     gate.wait(1)
+    # The first child runs before the supervisor listens; what is measured is not its start.
+    until(lambda: any(project.rglob("*.sock")), "no control socket")
 
     def measure() -> float:
         try:
